@@ -1,1 +1,39 @@
-//! placeholder
+//! The runtime every Argosy service stands on: Dapr's building blocks as a library, over NATS and PostgreSQL.
+//!
+//! | module | building block |
+//! |---|---|
+//! | [`service`] | the host: connect, serve, consume, run jobs, drain |
+//! | [`contracts`] | what travels: events, calls, buckets, one file per owning service |
+//! | [`invoke`] | service invocation: typed request-reply |
+//! | [`http`] | a poem endpoint served over NATS, and its client side for the gateway |
+//! | [`outbox`] | events written with the state, relayed to JetStream |
+//! | [`consume`] | durable consumers: inbox, retry, dead letters |
+//! | [`objects`] | the NATS object store |
+//! | [`database`] | PostgreSQL: pool, migrations, transactions that carry events |
+//! | [`idempotency`] | `Idempotency-Key`, claimed with the write |
+//! | [`identity`] | who is asking, and what that lets them do |
+//! | [`problem`] | RFC 9457 problems, one registry of codes |
+//! | [`telemetry`] | logs and trace context |
+//! | [`config`] | settings and secrets |
+//! | [`connect`] | the connection to NATS |
+//! | [`manifest`] | a service's list, as data |
+//! | [`topology`] | streams, consumers, buckets and permissions, from all lists |
+//! | [`types`] | the shared kernel of value types |
+
+pub mod config;
+pub mod connect;
+pub mod consume;
+pub mod contracts;
+pub mod database;
+pub mod http;
+pub mod idempotency;
+pub mod identity;
+pub mod invoke;
+pub mod manifest;
+pub mod objects;
+pub mod outbox;
+pub mod problem;
+pub mod service;
+pub mod telemetry;
+pub mod topology;
+pub mod types;

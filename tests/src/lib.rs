@@ -1,1 +1,36 @@
-//! placeholder
+//! The parts Argosy runs on, started for real: for `make up`, for end-to-end tests and for benchmarks.
+//!
+//! Each part is a struct that owns its process: `start` returns when the part answers, or with a sentence
+//! that says what to do; dropping it stops it. Whatever way this program ends (return, `exit`, panic,
+//! `kill -9`), no process of it stays behind, and its scratch directory goes at the end or at the next start.
+//!
+//! | part | file |
+//! |---|---|
+//! | a child process that cannot outlive us | [`process`] |
+//! | what happens when this program ends | `cleanup` |
+//! | directories that go away | [`scratch`] |
+//! | waiting for a condition | [`wait`] |
+//! | TCP ports | [`ports`] |
+//! | PostgreSQL, NATS, Redis | [`postgres`], [`nats_server`], [`redis`] |
+//! | the mail catcher | [`mail`] |
+//! | WeasyPrint | [`weasyprint`] |
+//! | where `make setup` put things | [`tools`] |
+//!
+//! Drop order matters once: a [`scratch::Scratch`] that a server lives in must be dropped after the server
+//! (declare it before as a variable, after as a field).
+
+mod cleanup;
+pub mod error;
+pub mod mail;
+pub mod nats_server;
+mod os;
+pub mod ports;
+pub mod postgres;
+pub mod process;
+pub mod redis;
+pub mod scratch;
+pub mod tools;
+pub mod wait;
+pub mod weasyprint;
+
+pub use error::{Result, StackError};

@@ -1,0 +1,79 @@
+//! svc-invoice: invoices and their documents.
+
+use std::time::Duration;
+
+use poem_openapi::Object;
+use serde::{Deserialize, Serialize};
+
+use super::{Bucket, call, event, user::Unknown};
+use crate::types::{Email, InvoiceId, Locale, Money, OrderId, UserId};
+
+/// Rendered documents. Kept; each can be made again from the database.
+pub const DOCUMENTS: Bucket = Bucket { name: "documents", max_age: None, max_bytes: 16 << 30 };
+/// Invoice data as it was uploaded, byte for byte.
+pub const UPLOADS: Bucket =
+    Bucket { name: "uploads", max_age: Some(Duration::from_secs(10 * 366 * 24 * 3600)), max_bytes: 4 << 30 };
+
+event! {
+    /// Invoice data was accepted and waits for its number and documents.
+    InvoiceUploaded = "invoice" / invoice.uploaded.1, by invoice_id {
+        /// Which.
+        invoice_id: InvoiceId,
+    }
+}
+
+event! {
+    /// An invoice has its number and will not change any more.
+    InvoiceIssued = "invoice" / invoice.issued.1, by invoice_id {
+        /// Which.
+        invoice_id: InvoiceId,
+        /// Its number in its series.
+        number: String,
+        /// For which order, when it is an order's.
+        order_id: Option<OrderId>,
+        /// Whose.
+        user_id: UserId,
+        /// What it comes to.
+        total: Money,
+    }
+}
+
+event! {
+    /// The invoice's documents can be downloaded.
+    InvoiceRendered = "invoice" / invoice.rendered.1, by invoice_id {
+        /// Which.
+        invoice_id: InvoiceId,
+        /// For which order, when it is an order's.
+        order_id: Option<OrderId>,
+        /// Whose.
+        user_id: UserId,
+    }
+}
+
+/// Asks for what a mail about an invoice says, with a link that works without signing in.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct GetInvoiceMail {
+    /// Which.
+    pub invoice_id: InvoiceId,
+}
+
+/// What a mail about an invoice says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct InvoiceMail {
+    /// Who gets it.
+    pub email: Email,
+    /// The buyer's name.
+    pub name: String,
+    /// The buyer's language.
+    pub locale: Locale,
+    /// The invoice's number.
+    pub number: String,
+    /// The order's number, when it is an order's.
+    pub order_number: Option<String>,
+    /// What it comes to.
+    pub total: Money,
+    /// Path and query of the document at the gateway, valid for thirty days.
+    pub link: String,
+}
+
+call!(GetInvoiceMail = "invoice".get_invoice_mail -> InvoiceMail, or Unknown, idempotent: true);

@@ -1,0 +1,238 @@
+//! PostgreSQL: a pool, migrations at start, and transactions that carry events.
+//!
+//! | setting | meaning | when unset |
+//! |---|---|---|
+//! | `DATABASE_URL` | `postgres://role:password@host:port/database` | required |
+//! | `DATABASE_POOL` | connections at most | 16 |
+//!
+//! Trap: dropping a [`Tx`] rolls it back, a moment later, in a task of its own. Commit what should last.
+
+pub(crate) mod schema;
+
+use std::{
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use diesel::{migration::MigrationSource, pg::Pg, sql_types};
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
+    TransactionManager,
+    pooled_connection::{
+        AsyncDieselConnectionManager,
+        deadpool::{Object, Pool},
+    },
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::sync::Notify;
+
+use crate::config::{SettingError, Settings};
+
+const RUNTIME_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
+/// Held while migrating, so that instances that start together do it one after the other.
+const MIGRATION_LOCK: i64 = 0x61_72_67_6f_73_79;
+const CONNECT_WITHIN: Duration = Duration::from_secs(60);
+
+/// What goes wrong between us and PostgreSQL.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// No connection could be had; nothing was done.
+    #[error("the database cannot be reached: {reason}")]
+    Unreachable {
+        /// The driver's or the pool's own words.
+        reason: String,
+    },
+    /// A statement failed.
+    #[error("a statement failed: {source}")]
+    Query {
+        /// The driver's error.
+        #[from]
+        source: diesel::result::Error,
+    },
+}
+
+/// A pool of connections to the service's own database.
+#[derive(Clone)]
+pub struct Database {
+    pool: Pool<AsyncPgConnection>,
+    url: Arc<str>,
+    committed: Arc<Notify>,
+}
+
+impl Database {
+    /// Waits for PostgreSQL, brings the schema up to date, and opens the pool.
+    ///
+    /// # Errors
+    /// When a setting is missing, the server stays away for a minute, or a migration fails.
+    pub async fn open(settings: &Settings, migrations: EmbeddedMigrations) -> Result<Self, OpenError> {
+        let url = settings.require("DATABASE_URL")?;
+        let size = settings.parse("DATABASE_POOL", 16_usize)?;
+        let connection = connect_patiently(&url).await?;
+        migrate(connection, migrations).await?;
+        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(&url);
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .wait_timeout(Some(Duration::from_secs(5)))
+            .create_timeout(Some(Duration::from_secs(5)))
+            .runtime(deadpool::Runtime::Tokio1)
+            .build()
+            .map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        Ok(Self { pool, url: url.into(), committed: Arc::new(Notify::new()) })
+    }
+
+    /// A connection for reading; each statement is its own transaction.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unreachable`] when none can be had within five seconds.
+    pub async fn connection(&self) -> Result<Connection, DatabaseError> {
+        self.pool.get().await.map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })
+    }
+
+    /// Begins a transaction (read committed).
+    ///
+    /// # Errors
+    /// As [`Database::connection`], or when `BEGIN` fails.
+    pub async fn begin(&self) -> Result<Tx, DatabaseError> {
+        let mut connection = self.connection().await?;
+        AnsiTransactionManager::begin_transaction(&mut *connection)
+            .await
+            .map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })?;
+        Ok(Tx { connection: Some(connection), recorded: 0, committed: Arc::clone(&self.committed) })
+    }
+
+    /// A connection outside of the pool, for whoever keeps one for life (the relay and its locks).
+    pub(crate) async fn dedicated(&self) -> Result<AsyncPgConnection, DatabaseError> {
+        AsyncPgConnection::establish(&self.url)
+            .await
+            .map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })
+    }
+
+    /// Notified after each commit that recorded events.
+    pub(crate) fn committed(&self) -> &Notify {
+        &self.committed
+    }
+}
+
+/// A pooled connection.
+pub type Connection = Object<AsyncPgConnection>;
+
+/// One transaction: state, events and inbox row commit together or not at all.
+///
+/// It dereferences to the connection, so diesel's queries run on it as they are.
+pub struct Tx {
+    connection: Option<Connection>,
+    pub(crate) recorded: usize,
+    committed: Arc<Notify>,
+}
+
+impl Tx {
+    /// Commits, and wakes the relay when events were recorded.
+    ///
+    /// # Errors
+    /// When the commit fails or its outcome is unknown; the state is then what PostgreSQL says it is.
+    pub async fn commit(mut self) -> Result<(), DatabaseError> {
+        if let Some(mut connection) = self.connection.take() {
+            AnsiTransactionManager::commit_transaction(&mut *connection).await?;
+            if self.recorded > 0 {
+                self.committed.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// Rolls back now, where the caller needs the locks gone before going on.
+    ///
+    /// # Errors
+    /// When the connection is lost, which rolls back as well.
+    pub async fn roll_back(mut self) -> Result<(), DatabaseError> {
+        if let Some(mut connection) = self.connection.take() {
+            AnsiTransactionManager::rollback_transaction(&mut *connection).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = AsyncPgConnection;
+
+    #[expect(clippy::expect_used, reason = "only commit, roll_back and drop take the connection, and each consumes the Tx")]
+    fn deref(&self) -> &Self::Target {
+        self.connection.as_ref().expect("an open transaction has its connection")
+    }
+}
+
+impl DerefMut for Tx {
+    #[expect(clippy::expect_used, reason = "only commit, roll_back and drop take the connection, and each consumes the Tx")]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.connection.as_mut().expect("an open transaction has its connection")
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(mut connection) = self.connection.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        // Without a task of its own the pool would find an open transaction and throw the connection away.
+        runtime.spawn(async move {
+            if let Err(error) = AnsiTransactionManager::rollback_transaction(&mut *connection).await {
+                tracing::debug!(%error, "rolling back failed; the connection is dropped");
+            }
+        });
+    }
+}
+
+/// Why a database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A setting is missing or wrong.
+    #[error(transparent)]
+    Setting(#[from] SettingError),
+    /// The server cannot be reached.
+    #[error("PostgreSQL cannot be reached at DATABASE_URL; is it running, and are role, password and database right? ({0})")]
+    Unreachable(String),
+    /// A migration failed.
+    #[error("a database migration failed: {0}")]
+    Migration(String),
+}
+
+async fn connect_patiently(url: &str) -> Result<AsyncPgConnection, OpenError> {
+    let started = tokio::time::Instant::now();
+    let mut delay = Duration::from_millis(50);
+    loop {
+        match AsyncPgConnection::establish(url).await {
+            Ok(connection) => return Ok(connection),
+            Err(error) if started.elapsed() > CONNECT_WITHIN => return Err(OpenError::Unreachable(error.to_string())),
+            Err(error) => {
+                tracing::warn!(%error, "waiting for PostgreSQL");
+                tokio::time::sleep(delay).await;
+                delay = (delay * 2).min(Duration::from_secs(2));
+            }
+        }
+    }
+}
+
+async fn migrate(mut connection: AsyncPgConnection, own: EmbeddedMigrations) -> Result<(), OpenError> {
+    let failed = |error: &dyn std::fmt::Display| OpenError::Migration(error.to_string());
+    diesel::sql_query("select pg_advisory_lock($1)")
+        .bind::<sql_types::BigInt, _>(MIGRATION_LOCK)
+        .execute(&mut connection)
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut harness = AsyncMigrationHarness::new(connection);
+    run_pending(&mut harness, RUNTIME_MIGRATIONS)?;
+    run_pending(&mut harness, own)?;
+    let mut connection = harness.into_inner();
+    connection.batch_execute("select pg_advisory_unlock_all()").await.map_err(|error| failed(&error))
+}
+
+fn run_pending(
+    harness: &mut AsyncMigrationHarness<AsyncPgConnection>,
+    source: impl MigrationSource<Pg>,
+) -> Result<(), OpenError> {
+    let applied = harness.run_pending_migrations(source).map_err(|error| OpenError::Migration(error.to_string()))?;
+    for version in applied {
+        tracing::info!(%version, "migrated");
+    }
+    Ok(())
+}

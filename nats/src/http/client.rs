@@ -1,0 +1,120 @@
+//! The gateway's side: a request goes to the service that owns it, and its answer comes back.
+
+use std::time::Duration;
+
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::RequestErrorKind};
+use bytes::Bytes;
+
+use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET, subject};
+use crate::{
+    contracts::TRANSFER,
+    identity::Identity,
+    objects::{ObjectError, Objects},
+    telemetry::{REQUEST_ID, TRACEPARENT, Trace},
+};
+
+/// Headers that are the hop's own and never taken over from a client.
+const RESERVED: [&str; 4] = ["http-", "argosy-", "nats-", "ce-"];
+
+/// A request on its way to a service.
+#[derive(Debug, Clone)]
+pub struct Forward<'a> {
+    /// The service that owns the operation.
+    pub service: &'a str,
+    /// The HTTP method.
+    pub method: &'a str,
+    /// Path and query.
+    pub target: &'a str,
+    /// The client's headers; only those that services read, without hop-by-hop headers.
+    pub headers: Vec<(String, String)>,
+    /// Who asks, as the gateway has verified it.
+    pub identity: Option<&'a Identity>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// A service's answer.
+#[derive(Debug, Clone)]
+pub struct Answered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The answer's headers.
+    pub headers: Vec<(String, String)>,
+    /// The body, unless `object` names it.
+    pub body: Bytes,
+    /// `(bucket, object)` of a body that lies in the object store.
+    pub object: Option<(String, String)>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ForwardError {
+    /// No instance is there.
+    #[error("no instance of {0} is running")]
+    Unavailable(String),
+    /// No answer in time.
+    #[error("{0} did not answer in time")]
+    TimedOut(String),
+    /// The large body could not be stored.
+    #[error(transparent)]
+    Object(#[from] ObjectError),
+    /// Anything else between us and the broker.
+    #[error("the request could not be forwarded: {0}")]
+    Broken(String),
+}
+
+impl Forward<'_> {
+    /// Sends the request and waits for the answer.
+    ///
+    /// # Errors
+    /// See [`ForwardError`].
+    pub async fn send(self, client: &Client, objects: &Objects) -> Result<Answered, ForwardError> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &self.headers {
+            let reserved = RESERVED.iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
+            if let (false, Ok(name), Ok(value)) = (reserved, name.parse::<HeaderName>(), value.parse::<HeaderValue>()) {
+                headers.append(name, value);
+            }
+        }
+        let broken = |error: &dyn std::fmt::Display| ForwardError::Broken(error.to_string());
+        headers.insert(METHOD, self.method.parse::<HeaderValue>().map_err(|error| broken(&error))?);
+        headers.insert(TARGET, self.target.parse::<HeaderValue>().map_err(|error| broken(&error))?);
+        let trace = Trace::current();
+        headers.insert(TRACEPARENT, trace.traceparent().as_str());
+        headers.insert(REQUEST_ID, trace.request_id());
+        if let Some(identity) = self.identity {
+            identity.write(&mut headers);
+        }
+        let mut body = self.body;
+        if body.len() > INLINE {
+            let name = uuid::Uuid::now_v7().simple().to_string();
+            objects.put(TRANSFER, &name, std::mem::take(&mut body)).await?;
+            headers.insert(OBJECT, format!("{}/{name}", TRANSFER.name).as_str());
+        }
+        let patience = DEADLINE + Duration::from_secs(1);
+        let request = async_nats::Request::new().payload(body).headers(headers).timeout(Some(patience));
+        let message = client.send_request(subject(self.service), request).await.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => ForwardError::Unavailable(self.service.to_owned()),
+            RequestErrorKind::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
+            _ => broken(&error),
+        })?;
+        read(message).ok_or_else(|| ForwardError::Broken(format!("{} gave no HTTP answer", self.service)))
+    }
+}
+
+fn read(message: async_nats::Message) -> Option<Answered> {
+    let headers = message.headers?;
+    let status = headers.get(STATUS)?.as_str().parse().ok()?;
+    let object = headers
+        .get(OBJECT)
+        .or_else(|| headers.get("http-object"))
+        .and_then(|object| object.as_str().split_once('/'))
+        .map(|(bucket, name)| (bucket.to_owned(), name.to_owned()));
+    let own = [STATUS, OBJECT, "http-object"];
+    let headers = headers
+        .iter()
+        .filter(|(name, _)| !own.contains(&name.to_string().as_str()))
+        .flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.as_str().to_owned())))
+        .collect();
+    Some(Answered { status, headers, body: message.payload, object })
+}

@@ -1,0 +1,164 @@
+//! The service's side: a request message becomes a poem request, the answer a reply message.
+
+use std::sync::Arc;
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue, service::Request as Message};
+use bytes::Bytes;
+use futures_util::{FutureExt, future::BoxFuture};
+use poem::{
+    Endpoint, IntoResponse, Request, Response,
+    endpoint::BoxEndpoint,
+    error::{MethodNotAllowedError, NotFoundError, SizedLimitError},
+    http::{Method, Uri},
+};
+use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError};
+
+use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET};
+use crate::{
+    contracts::TRANSFER,
+    invoke::Responder,
+    objects::Objects,
+    problem::{Code, Problem},
+    telemetry::{REQUEST_ID, TRACEPARENT, Trace},
+};
+
+/// Answers HTTP requests that arrive as messages.
+pub(crate) fn responder(endpoint: BoxEndpoint<'static>, objects: Objects) -> Responder {
+    let endpoint = Arc::new(endpoint);
+    Arc::new(move |message| {
+        let (endpoint, objects) = (Arc::clone(&endpoint), objects.clone());
+        async move {
+            let header = |name: &str| message.message.headers.as_ref().and_then(|headers| headers.get(name));
+            let trace = Trace::continued(
+                header(TRACEPARENT).map(|value| value.as_str()),
+                header(REQUEST_ID).map(|value| value.as_str()),
+            );
+            let (method, target) = (header(METHOD).map_or("", |v| v.as_str()), header(TARGET).map_or("", |v| v.as_str()));
+            let path = target.split('?').next().unwrap_or_default().to_owned();
+            let span =
+                tracing::info_span!("http", method, path, request_id = trace.request_id(), trace_id = %trace);
+            let request_id = trace.request_id().to_owned();
+            let work = async {
+                let response = match read(&message, &objects).await {
+                    Ok(request) => answer(&endpoint, request).await,
+                    Err(problem) => Err(problem),
+                };
+                let response = response.unwrap_or_else(|problem| {
+                    report(&problem);
+                    problem.response(&path, &request_id)
+                });
+                reply(&message, response, &objects).await;
+            };
+            trace.scope(span, work).await;
+        }
+        .boxed()
+    })
+}
+
+/// Tells the gateway at once that this instance is full.
+pub(crate) fn overloaded(message: Message) -> BoxFuture<'static, ()> {
+    async move {
+        let problem = Problem::new(Code::Unavailable, "The service has more requests than it can take. Nothing was done.");
+        let request_id = message.message.headers.as_ref().and_then(|headers| headers.get(REQUEST_ID)).map(|id| id.to_string());
+        send(&message, problem.response("", &request_id.unwrap_or_default())).await;
+    }
+    .boxed()
+}
+
+async fn answer(endpoint: &BoxEndpoint<'static>, request: Request) -> Result<Response, Problem> {
+    match tokio::time::timeout(DEADLINE, endpoint.call(request)).await {
+        Ok(Ok(response)) => Ok(response.into_response()),
+        Ok(Err(error)) => Err(problem(error)),
+        Err(_elapsed) => Err(Problem::new(Code::Timeout, format!("The service took over {DEADLINE:?}."))),
+    }
+}
+
+async fn read(message: &Message, objects: &Objects) -> Result<Request, Problem> {
+    let malformed = |what: &str| Problem::new(Code::MalformedRequest, format!("The request has no valid {what}."));
+    let headers = message.message.headers.as_ref().ok_or_else(|| malformed("headers"))?;
+    let text = |name: &str| headers.get(name).map(|value| value.as_str());
+    let method = text(METHOD).and_then(|method| method.parse::<Method>().ok()).ok_or_else(|| malformed("method"))?;
+    let target = text(TARGET).and_then(|target| target.parse::<Uri>().ok()).ok_or_else(|| malformed("target"))?;
+    let body = match text(OBJECT).and_then(|object| object.strip_prefix("transfer/")) {
+        Some(name) => objects.take(TRANSFER, name).await.map_err(Problem::internal)?,
+        None => message.message.payload.clone(),
+    };
+    let mut request = Request::builder().method(method).uri(target);
+    for (name, values) in headers.iter() {
+        for value in values {
+            request = request.header(name.to_string(), value.as_str());
+        }
+    }
+    Ok(request.body(body))
+}
+
+/// Every error of poem, poem-openapi and our own, as a problem.
+fn problem(error: poem::Error) -> Problem {
+    if let Some(problem) = error.downcast_ref::<Problem>() {
+        return problem.clone();
+    }
+    if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+        return Problem::new(Code::MalformedRequest, format!("The parameter `{name}` cannot be read."))
+            .at(format!("?{name}"), reason.clone());
+    }
+    if error.is::<ParsePathError>() || error.is::<NotFoundError>() {
+        return Problem::new(Code::NotFound, "There is nothing at this path.");
+    }
+    if error.is::<MethodNotAllowedError>() {
+        return Problem::new(Code::MethodNotAllowed, "This path does not take this method.");
+    }
+    if error.is::<ContentTypeError>() {
+        return Problem::new(Code::UnsupportedMediaType, error.to_string());
+    }
+    if error.is::<SizedLimitError>() {
+        return Problem::new(Code::PayloadTooLarge, error.to_string());
+    }
+    match error.status() {
+        status if status.is_client_error() => Problem::new(Code::MalformedRequest, error.to_string()),
+        _ => Problem::internal(error.to_string()),
+    }
+}
+
+fn report(problem: &Problem) {
+    match problem.cause() {
+        Some(cause) => tracing::error!(code = problem.code().as_str(), %cause, "{}", problem.detail()),
+        None => tracing::debug!(code = problem.code().as_str(), "{}", problem.detail()),
+    }
+}
+
+async fn reply(message: &Message, mut response: Response, objects: &Objects) {
+    let body = response.take_body().into_bytes().await.unwrap_or_default();
+    if body.len() <= INLINE {
+        response.set_body(body);
+        return send(message, response).await;
+    }
+    let name = uuid::Uuid::now_v7().simple().to_string();
+    let length = body.len();
+    let response = match objects.put(TRANSFER, &name, body).await {
+        Ok(_stored) => response
+            .with_header(OBJECT, format!("{}/{name}", TRANSFER.name))
+            .with_header("Content-Length", length)
+            .into_response(),
+        Err(error) => {
+            let problem = Problem::internal(error);
+            report(&problem);
+            problem.response("", "")
+        }
+    };
+    send(message, response).await;
+}
+
+async fn send(message: &Message, mut response: Response) {
+    let body: Bytes = response.take_body().into_bytes().await.unwrap_or_default();
+    let mut headers = HeaderMap::new();
+    headers.insert(STATUS, response.status().as_u16().to_string().as_str());
+    for (name, value) in response.headers() {
+        let parsed = (name.as_str().parse::<HeaderName>(), value.to_str().unwrap_or_default().parse::<HeaderValue>());
+        if let (Ok(name), Ok(value)) = parsed {
+            headers.append(name, value);
+        }
+    }
+    if let Err(error) = message.respond_with_headers(Ok(body), headers).await {
+        tracing::warn!(%error, "the answer could not be sent");
+    }
+}

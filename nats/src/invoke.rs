@@ -1,0 +1,214 @@
+//! Service invocation: typed request-reply over NATS, with a deadline and one retry layer.
+//!
+//! A call goes to `svc.<service>.<verb_noun>`; one instance of the service's queue group answers. The remaining time
+//! travels in `Argosy-Deadline`, so nobody works for a caller that has gone. "No responders" is [`CallError::Unavailable`]
+//! at once, not a timeout. Only calls that their contract names idempotent are repeated, once.
+//!
+//! Trap: what a call carries does not survive a crash. What must happen is an event.
+
+use std::{fmt, future::Future, sync::Arc, time::Duration};
+
+use async_nats::{Client, HeaderMap, client::RequestErrorKind, service::Request};
+use futures_util::{FutureExt, future::BoxFuture};
+use serde::Serialize;
+
+use crate::{
+    contracts::Call,
+    database::DatabaseError,
+    problem::{Code, Problem},
+    telemetry::{REQUEST_ID, TRACEPARENT, Trace},
+};
+
+/// Milliseconds that the caller will still wait.
+pub(crate) const DEADLINE: &str = "Argosy-Deadline";
+const OUTCOME: &str = "Argosy-Outcome";
+const OK: &str = "ok";
+const REFUSED: &str = "refused";
+const FAILED: &str = "failed";
+const BUSY: &str = "busy";
+
+/// Why a call brought no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError<R: fmt::Debug> {
+    /// The service says no, in the contract's words.
+    #[error("refused: {0:?}")]
+    Refused(R),
+    /// No instance is there, or all are full; nothing was done.
+    #[error("{service} is unavailable")]
+    Unavailable {
+        /// Which service.
+        service: &'static str,
+    },
+    /// No answer within the deadline; it is not known what was done.
+    #[error("{service} did not answer in time")]
+    TimedOut {
+        /// Which service.
+        service: &'static str,
+    },
+    /// The service broke over it, or its answer cannot be read.
+    #[error("the call failed: {0}")]
+    Failed(String),
+}
+
+impl<R: fmt::Debug> From<diesel::result::Error> for CallError<R> {
+    fn from(error: diesel::result::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl<R: fmt::Debug> From<DatabaseError> for CallError<R> {
+    fn from(error: DatabaseError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl<R: fmt::Debug> CallError<R> {
+    /// The problem this is to an HTTP client, with `refused` for the contract's own refusals.
+    pub fn problem(self, refused: impl FnOnce(R) -> Problem) -> Problem {
+        match self {
+            Self::Refused(refusal) => refused(refusal),
+            Self::Unavailable { service } => {
+                Problem::new(Code::Unavailable, format!("The {service} service cannot be reached. Nothing was done."))
+            }
+            Self::TimedOut { service } => Problem::new(Code::Timeout, format!("The {service} service did not answer in time.")),
+            Self::Failed(reason) => Problem::internal(reason),
+        }
+    }
+}
+
+/// Calls other services; cheap to clone.
+#[derive(Clone)]
+pub struct Caller {
+    client: Client,
+}
+
+impl Caller {
+    /// Over this connection; the user's permissions decide which calls can be made.
+    pub const fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Asks, within the contract's deadline; repeats once when the contract says that is harmless.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call<C: Call>(&self, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
+        match self.attempt(question).await {
+            Err(CallError::Unavailable { .. } | CallError::TimedOut { .. }) if C::IDEMPOTENT => {
+                // A restarting instance is back within moments; a crowd of callers should not be.
+                tokio::time::sleep(Duration::from_millis(rand::random_range(20..80))).await;
+                self.attempt(question).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt<C: Call>(&self, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
+        let failed = |error: &dyn fmt::Display| CallError::Failed(error.to_string());
+        let payload = serde_json::to_vec(question).map_err(|error| failed(&error))?;
+        let trace = Trace::current();
+        let mut headers = HeaderMap::new();
+        headers.insert(TRACEPARENT, trace.traceparent().as_str());
+        headers.insert(REQUEST_ID, trace.request_id());
+        headers.insert(DEADLINE, C::DEADLINE.as_millis().to_string().as_str());
+        let request = async_nats::Request::new().payload(payload.into()).headers(headers).timeout(Some(C::DEADLINE));
+        let message = self.client.send_request(C::subject(), request).await.map_err(|error| match error.kind() {
+            RequestErrorKind::NoResponders => CallError::Unavailable { service: C::SERVICE },
+            RequestErrorKind::TimedOut => CallError::TimedOut { service: C::SERVICE },
+            _ => failed(&error),
+        })?;
+        let outcome = message.headers.as_ref().and_then(|headers| headers.get(OUTCOME)).map(|value| value.as_str());
+        match outcome {
+            Some(OK) => serde_json::from_slice(&message.payload).map_err(|error| failed(&error)),
+            Some(REFUSED) => Err(CallError::Refused(serde_json::from_slice(&message.payload).map_err(|error| failed(&error))?)),
+            Some(BUSY) => Err(CallError::Unavailable { service: C::SERVICE }),
+            _ => Err(CallError::Failed(format!("{} could not answer", C::subject()))),
+        }
+    }
+}
+
+/// A function that answers calls of type `C`.
+///
+/// Implemented for `async fn(S, C) -> Result<C::Reply, CallError<C::Refusal>>`.
+pub trait Answer<S, C: Call>: Clone + Send + Sync + 'static {
+    /// Answers one call.
+    fn answer(&self, state: S, question: C) -> BoxFuture<'static, Result<C::Reply, CallError<C::Refusal>>>;
+}
+
+impl<S, C, F, Fut> Answer<S, C> for F
+where
+    C: Call,
+    F: Fn(S, C) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<C::Reply, CallError<C::Refusal>>> + Send + 'static,
+{
+    fn answer(&self, state: S, question: C) -> BoxFuture<'static, Result<C::Reply, CallError<C::Refusal>>> {
+        self(state, question).boxed()
+    }
+}
+
+/// What happens with each request of an endpoint; it must always respond.
+pub(crate) type Responder = Arc<dyn Fn(Request) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Reads the question, asks the handler, and responds; a request whose caller has gone is dropped.
+pub(crate) fn responder<S, C, A>(state: S, handler: A) -> Responder
+where
+    S: Clone + Send + Sync + 'static,
+    C: Call,
+    A: Answer<S, C>,
+{
+    Arc::new(move |request| {
+        let (state, handler) = (state.clone(), handler.clone());
+        async move {
+            let header = |name: &str| request.message.headers.as_ref().and_then(|headers| headers.get(name));
+            let trace = Trace::continued(
+                header(TRACEPARENT).map(|value| value.as_str()),
+                header(REQUEST_ID).map(|value| value.as_str()),
+            );
+            let deadline = header(DEADLINE).and_then(|text| text.as_str().parse().ok()).map_or(C::DEADLINE, Duration::from_millis);
+            let span = tracing::info_span!("answer", call = C::VERB, request_id = trace.request_id(), trace_id = %trace);
+            let question = serde_json::from_slice::<C>(&request.message.payload);
+            let work = async {
+                match question {
+                    Ok(question) => tokio::time::timeout(deadline, handler.answer(state, question))
+                        .await
+                        .unwrap_or(Err(CallError::TimedOut { service: C::SERVICE })),
+                    Err(error) => Err(CallError::Failed(format!("the question is no {}: {error}", C::VERB))),
+                }
+            };
+            let outcome = trace.scope(span.clone(), work).await;
+            let _entered = span.entered();
+            match outcome {
+                Ok(reply) => respond(request, OK, &reply),
+                Err(CallError::Refused(refusal)) => respond(request, REFUSED, &refusal),
+                Err(error) => {
+                    tracing::error!(call = C::VERB, %error, "a call could not be answered");
+                    respond(request, FAILED, &())
+                }
+            }
+        }
+        .then(|responding| responding)
+        .boxed()
+    })
+}
+
+/// Tells the caller at once that this instance is full.
+pub(crate) fn refuse_busy(request: Request) -> BoxFuture<'static, ()> {
+    respond(request, BUSY, &())
+}
+
+fn respond(request: Request, outcome: &'static str, body: &impl Serialize) -> BoxFuture<'static, ()> {
+    let payload = serde_json::to_vec(body);
+    async move {
+        let mut headers = HeaderMap::new();
+        headers.insert(OUTCOME, outcome);
+        let response = match (payload, outcome) {
+            (Ok(payload), OK | REFUSED) => Ok(payload.into()),
+            _ => Err(async_nats::service::error::Error { status: outcome.to_owned(), code: 500 }),
+        };
+        if let Err(error) = request.respond_with_headers(response, headers).await {
+            tracing::warn!(%error, "the answer could not be sent");
+        }
+    }
+    .boxed()
+}
+

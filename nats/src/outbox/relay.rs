@@ -1,0 +1,206 @@
+//! The relay: takes what is pending, oldest first, to JetStream.
+
+use std::{collections::HashSet, time::Duration};
+
+use async_nats::{HeaderMap, HeaderName, HeaderValue, jetstream};
+use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, QueryableByName, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{SHARDS, detector};
+use crate::{
+    contracts::stream_of,
+    database::{
+        Database, DatabaseError,
+        schema::{event_log, outbox_pending},
+    },
+};
+
+const BATCH: i64 = 512;
+/// The fallback where no commit of this process woke the relay: another instance's rows, a repair.
+const POLL: Duration = Duration::from_millis(100);
+const CHECK: Duration = Duration::from_secs(30);
+const LOCK_NAMESPACE: i32 = 0x6f75_74;
+
+/// The relay of one service's events.
+pub(crate) struct Relay {
+    pub(crate) database: Database,
+    pub(crate) jetstream: jetstream::Context,
+    pub(crate) service: &'static str,
+}
+
+#[derive(QueryableByName)]
+struct Shard {
+    #[diesel(sql_type = sql_types::SmallInt)]
+    shard: i16,
+}
+
+#[derive(diesel::Queryable)]
+struct Pending {
+    id: i64,
+    event_id: Uuid,
+    entity_id: String,
+    subject: String,
+    headers: serde_json::Value,
+    payload: String,
+}
+
+/// What became of one publication.
+enum Published {
+    Stored { id: i64, sequence: u64, event_id: Uuid },
+    Parked { id: i64, reason: String },
+    Failed(String),
+}
+
+impl Relay {
+    /// Runs until `stop`; every failure is waited out.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut delay = Duration::from_millis(50);
+        while !stop.is_cancelled() {
+            let started = tokio::time::Instant::now();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                outcome = self.session() => {
+                    if let Err(reason) = outcome {
+                        tracing::warn!(reason, "the relay begins anew");
+                    }
+                }
+            }
+            if started.elapsed() > Duration::from_secs(10) {
+                delay = Duration::from_millis(50);
+            }
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    /// One life of the dedicated connection whose locks own the shards.
+    async fn session(&self) -> Result<(), String> {
+        let text = |error: &dyn std::fmt::Display| error.to_string();
+        let mut connection = self.database.dedicated().await.map_err(|error| text(&error))?;
+        let mut owned = own_shards(&mut connection, &[]).await.map_err(|error| text(&error))?;
+        self.detect(&mut connection, &owned).await?;
+        let mut checked = tokio::time::Instant::now();
+        loop {
+            // A reconnect may have led to a server that lost what the last one had.
+            if checked.elapsed() > CHECK {
+                owned.extend(own_shards(&mut connection, &owned).await.map_err(|error| text(&error))?);
+                self.detect(&mut connection, &owned).await?;
+                checked = tokio::time::Instant::now();
+            }
+            if self.publish_pending(&mut connection, &owned).await? == 0 {
+                let _ = tokio::time::timeout(POLL, self.database.committed().notified()).await;
+            }
+        }
+    }
+
+    async fn detect(&self, connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<(), String> {
+        if owned.is_empty() {
+            return Ok(());
+        }
+        detector::check(connection, &self.jetstream, &stream_of(self.service)).await
+    }
+
+    /// Publishes one wave: the oldest pending event of each aggregate. Returns how many left the outbox.
+    async fn publish_pending(&self, connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<usize, String> {
+        let wave = next_wave(connection, owned).await.map_err(|error| error.to_string())?;
+        if wave.is_empty() {
+            return Ok(0);
+        }
+        let stream = stream_of(self.service);
+        let mut acks: FuturesUnordered<_> = wave.into_iter().map(|pending| self.publish(pending, &stream)).collect();
+        let (mut stored, mut last, mut failed) = (Vec::new(), None::<(u64, Uuid)>, None);
+        while let Some(published) = acks.next().await {
+            match published {
+                Published::Stored { id, sequence, event_id } => {
+                    stored.push(id);
+                    last = last.max(Some((sequence, event_id)));
+                }
+                Published::Parked { id, reason } => park(connection, id, &reason).await?,
+                Published::Failed(reason) => failed = Some(reason),
+            }
+        }
+        diesel::delete(outbox_pending::table.filter(outbox_pending::id.eq_any(&stored)))
+            .execute(connection)
+            .await
+            .map_err(|error| error.to_string())?;
+        if let Some((sequence, event_id)) = last {
+            detector::remember(connection, &stream, sequence, event_id).await.map_err(|error| error.to_string())?;
+        }
+        match failed {
+            // The session ends: the next one asks the detector first, then publishes again. Repeats are harmless.
+            Some(reason) => Err(format!("JetStream did not acknowledge: {reason}")),
+            None => Ok(stored.len()),
+        }
+    }
+
+    async fn publish(&self, pending: Pending, stream: &str) -> Published {
+        let (id, event_id) = (pending.id, pending.event_id);
+        let mut headers = HeaderMap::new();
+        for (name, value) in pending.headers.as_object().into_iter().flatten() {
+            let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.as_str().unwrap_or_default().parse::<HeaderValue>())
+            else {
+                return Published::Parked { id, reason: format!("the header `{name}` cannot travel") };
+            };
+            headers.insert(name, value);
+        }
+        headers.insert("Nats-Expected-Stream", stream);
+        let ack = self.jetstream.publish_with_headers(pending.subject, headers, pending.payload.into()).await;
+        let outcome = match ack {
+            Ok(ack) => ack.await,
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(ack) => Published::Stored { id, sequence: ack.sequence, event_id },
+            Err(error) if error.kind() == jetstream::context::PublishErrorKind::MaxPayloadExceeded => {
+                Published::Parked { id, reason: error.to_string() }
+            }
+            Err(error) => Published::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Takes what shards nobody owns.
+async fn own_shards(connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<Vec<i16>, DatabaseError> {
+    let free: Vec<i16> = (0..SHARDS).filter(|shard| !owned.contains(shard)).collect();
+    let taken: Vec<Shard> =
+        diesel::sql_query("select shard from unnest($1) as shard where pg_try_advisory_lock($2, shard::int)")
+            .bind::<sql_types::Array<sql_types::SmallInt>, _>(free)
+            .bind::<sql_types::Integer, _>(LOCK_NAMESPACE)
+            .load(connection)
+            .await?;
+    Ok(taken.into_iter().map(|row| row.shard).collect())
+}
+
+async fn next_wave(connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<Vec<Pending>, DatabaseError> {
+    let oldest: Vec<Pending> = outbox_pending::table
+        .inner_join(event_log::table.on(event_log::id.eq(outbox_pending::id)))
+        .filter(outbox_pending::shard.eq_any(owned))
+        .filter(outbox_pending::parked_reason.is_null())
+        .order(outbox_pending::id)
+        .limit(BATCH)
+        .select((
+            event_log::id,
+            event_log::event_id,
+            event_log::entity_id,
+            event_log::subject,
+            event_log::headers,
+            event_log::payload,
+        ))
+        .load(connection)
+        .await?;
+    let mut aggregates = HashSet::new();
+    Ok(oldest.into_iter().filter(|pending| aggregates.insert(pending.entity_id.clone())).collect())
+}
+
+async fn park(connection: &mut AsyncPgConnection, id: i64, reason: &str) -> Result<(), String> {
+    tracing::error!(event_log_id = id, reason, "an event cannot be published and is parked");
+    diesel::update(outbox_pending::table.find(id))
+        .set(outbox_pending::parked_reason.eq(reason))
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

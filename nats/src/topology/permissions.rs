@@ -1,0 +1,178 @@
+//! What each user may do, from what the manifests say it does. Allow lists only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DEAD, DEBUG, OPERATOR, PROVISIONER, Permissions};
+use crate::{
+    connect::inbox_prefix,
+    contracts::stream_of,
+    manifest::{BucketEntry, Manifest},
+};
+
+#[derive(Default)]
+struct Subjects {
+    publish: BTreeSet<String>,
+    subscribe: BTreeSet<String>,
+}
+
+impl Subjects {
+    fn publish(&mut self, subject: impl Into<String>) {
+        self.publish.insert(subject.into());
+    }
+
+    fn subscribe(&mut self, subject: impl Into<String>) {
+        self.subscribe.insert(subject.into());
+    }
+
+    fn done(self) -> Permissions {
+        Permissions { publish: self.publish.into_iter().collect(), subscribe: self.subscribe.into_iter().collect() }
+    }
+}
+
+/// Every user's permissions.
+pub(super) fn of(manifests: &[Manifest]) -> BTreeMap<String, Permissions> {
+    let mut users: BTreeMap<String, Permissions> =
+        manifests.iter().map(|manifest| (manifest.service.clone(), service(manifest, manifests))).collect();
+    users.insert(PROVISIONER.to_owned(), provisioner());
+    users.insert(OPERATOR.to_owned(), operator(manifests));
+    users.insert(DEBUG.to_owned(), debug(manifests));
+    users
+}
+
+fn service(manifest: &Manifest, all: &[Manifest]) -> Permissions {
+    let (name, mut subjects) = (&manifest.service, Subjects::default());
+    subjects.subscribe(format!("{}.>", inbox_prefix(name)));
+    subjects.publish(format!("{}.ready.>", inbox_prefix(name)));
+    answering(manifest, all, &mut subjects);
+    for call in &manifest.calls {
+        subjects.publish(format!("svc.{call}"));
+    }
+    if manifest.forwards {
+        for other in all.iter().filter(|other| other.openapi.is_some()) {
+            subjects.publish(format!("http.{}", other.service));
+        }
+    }
+    if !manifest.publishes.is_empty() {
+        let stream = stream_of(name);
+        subjects.publish(format!("$JS.API.STREAM.INFO.{stream}"));
+        subjects.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"));
+        subjects.publish(format!("$JS.API.DIRECT.GET.{stream}"));
+    }
+    for event in &manifest.publishes {
+        subjects.publish(event.subject.clone());
+    }
+    for consumer in &manifest.consumes {
+        let (stream, durable) = (&consumer.stream, &consumer.durable);
+        subjects.publish(format!("$JS.API.CONSUMER.INFO.{stream}.{durable}"));
+        subjects.publish(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"));
+        subjects.publish(format!("$JS.ACK.{stream}.{durable}.>"));
+        subjects.publish(format!("dead.{name}.{durable}"));
+    }
+    for bucket in &manifest.buckets {
+        use_bucket(bucket, &mut subjects);
+    }
+    subjects.done()
+}
+
+/// Discovery, health and statistics, the service's own subjects in its own queue group, and the inboxes of its callers.
+fn answering(manifest: &Manifest, all: &[Manifest], subjects: &mut Subjects) {
+    let name = &manifest.service;
+    if manifest.answers.is_empty() && manifest.openapi.is_none() {
+        return;
+    }
+    for verb in ["PING", "INFO", "STATS"] {
+        subjects.subscribe(format!("$SRV.{verb}"));
+        subjects.subscribe(format!("$SRV.{verb}.{name}"));
+        subjects.subscribe(format!("$SRV.{verb}.{name}.>"));
+    }
+    if !manifest.answers.is_empty() {
+        subjects.subscribe(format!("svc.{name}.> {name}"));
+    }
+    if manifest.openapi.is_some() {
+        subjects.subscribe(format!("http.{name} {name}"));
+    }
+    let calls_us = |other: &&Manifest| {
+        (other.forwards && manifest.openapi.is_some())
+            || other.calls.iter().any(|call| call.split('.').next() == Some(name.as_str()))
+    };
+    for caller in all.iter().filter(calls_us) {
+        subjects.publish(format!("{}.>", inbox_prefix(&caller.service)));
+    }
+    for caller in [OPERATOR, DEBUG] {
+        subjects.publish(format!("{}.>", inbox_prefix(caller)));
+    }
+}
+
+fn use_bucket(bucket: &BucketEntry, subjects: &mut Subjects) {
+    let name = &bucket.name;
+    subjects.publish(format!("$JS.API.STREAM.INFO.OBJ_{name}"));
+    subjects.publish(format!("$JS.API.DIRECT.GET.OBJ_{name}.>"));
+    subjects.publish(format!("$JS.API.STREAM.MSG.GET.OBJ_{name}"));
+    // The client's ordered consumers are unnamed; a reader can read the whole bucket.
+    subjects.publish(format!("$JS.API.CONSUMER.CREATE.OBJ_{name}"));
+    subjects.publish(format!("$JS.API.CONSUMER.CREATE.OBJ_{name}.>"));
+    subjects.publish(format!("$JS.API.CONSUMER.DELETE.OBJ_{name}.>"));
+    subjects.publish(format!("$JS.FC.OBJ_{name}.>"));
+    if bucket.writes {
+        subjects.publish(format!("$O.{name}.>"));
+        subjects.publish(format!("$JS.API.STREAM.PURGE.OBJ_{name}"));
+    }
+}
+
+fn provisioner() -> Permissions {
+    let mut subjects = Subjects::default();
+    subjects.publish("$JS.API.>");
+    subjects.subscribe(format!("{}.>", inbox_prefix(PROVISIONER)));
+    subjects.done()
+}
+
+fn operator(manifests: &[Manifest]) -> Permissions {
+    let mut subjects = Subjects::default();
+    for subject in ["$SRV.>", "$JS.API.>", "$JS.ACK.>"] {
+        subjects.publish(subject);
+    }
+    // A redriven dead letter goes back to the subject it came from.
+    for event in manifests.iter().flat_map(|manifest| &manifest.publishes) {
+        subjects.publish(event.subject.clone());
+    }
+    for call in ["grant_role"] {
+        subjects.publish(format!("svc.user.{call}"));
+    }
+    for subject in ["evt.>", "dead.>", "$JS.EVENT.ADVISORY.>"] {
+        subjects.subscribe(subject);
+    }
+    subjects.subscribe(format!("{}.>", inbox_prefix(OPERATOR)));
+    subjects.done()
+}
+
+/// Looks, and changes nothing.
+fn debug(manifests: &[Manifest]) -> Permissions {
+    let mut subjects = Subjects::default();
+    for verb in ["PING", "INFO", "STATS"] {
+        subjects.publish(format!("$SRV.{verb}"));
+        subjects.publish(format!("$SRV.{verb}.>"));
+    }
+    for subject in [
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.LIST",
+        "$JS.API.STREAM.INFO.*",
+        "$JS.API.CONSUMER.NAMES.*",
+        "$JS.API.CONSUMER.LIST.*",
+        "$JS.API.CONSUMER.INFO.*.*",
+    ] {
+        subjects.publish(subject);
+    }
+    for subject in ["evt.>", "dead.>", "$JS.EVENT.ADVISORY.>"] {
+        subjects.subscribe(subject);
+    }
+    // Single messages of the event streams, never of the buckets: those hold people's documents.
+    let streams = manifests.iter().filter(|manifest| !manifest.publishes.is_empty()).map(|manifest| stream_of(&manifest.service));
+    for stream in streams.chain([DEAD.to_owned()]) {
+        subjects.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"));
+        subjects.publish(format!("$JS.API.DIRECT.GET.{stream}"));
+        subjects.publish(format!("$JS.API.DIRECT.GET.{stream}.>"));
+    }
+    subjects.subscribe(format!("{}.>", inbox_prefix(DEBUG)));
+    subjects.done()
+}

@@ -1,0 +1,1 @@
+drop table rate, zone_country, zone;
