@@ -21,9 +21,12 @@ use crate::{
 
 /// Milliseconds that the caller will still wait.
 pub(crate) const DEADLINE: &str = "Argosy-Deadline";
-const OUTCOME: &str = "Argosy-Outcome";
-const OK: &str = "ok";
-const REFUSED: &str = "refused";
+/// How a call was answered: `ok`, `refused`, `failed`, `busy`.
+pub const OUTCOME: &str = "Argosy-Outcome";
+/// The body is the reply.
+pub const OK: &str = "ok";
+/// The body is the refusal.
+pub const REFUSED: &str = "refused";
 const FAILED: &str = "failed";
 const BUSY: &str = "busy";
 

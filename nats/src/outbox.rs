@@ -39,6 +39,8 @@ impl Tx {
         let id = EventId::new();
         let entity_id = event.entity_id();
         let shard = shard_of(&entity_id);
+        let headers: Map<String, Value> =
+            envelope(id, event).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
         let payload = serde_json::to_string(event).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
         let log_id: i64 = insert_into(event_log::table)
             .values((
@@ -46,7 +48,7 @@ impl Tx {
                 event_log::shard.eq(shard),
                 event_log::entity_id.eq(&entity_id),
                 event_log::subject.eq(event.subject()),
-                event_log::headers.eq(headers::<E>(&id, &entity_id)),
+                event_log::headers.eq(Value::Object(headers)),
                 event_log::payload.eq(payload),
             ))
             .returning(event_log::id)
@@ -61,22 +63,22 @@ impl Tx {
     }
 }
 
-/// CloudEvents 1.0 in binary content mode (NATS protocol binding), the trace, and the deduplication id.
-fn headers<E: Event>(id: &EventId, entity_id: &str) -> Value {
+/// The headers of an event's message: CloudEvents 1.0 in binary content mode (NATS protocol binding), the trace of the
+/// running task, and the deduplication id.
+pub fn envelope<E: Event>(id: EventId, event: &E) -> Vec<(&'static str, String)> {
     let trace = Trace::current();
-    let headers = [
+    vec![
         ("ce-specversion", "1.0".to_owned()),
         ("ce-id", id.uuid().to_string()),
         ("ce-source", format!("/argosy/{}", E::SERVICE)),
         ("ce-type", E::event_type()),
-        ("ce-subject", entity_id.to_owned()),
+        ("ce-subject", event.entity_id()),
         ("ce-time", Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
         ("content-type", "application/json".to_owned()),
         (TRACEPARENT, trace.traceparent()),
         (REQUEST_ID, trace.request_id().to_owned()),
         ("Nats-Msg-Id", id.uuid().to_string()),
-    ];
-    Value::Object(headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect::<Map<_, _>>())
+    ]
 }
 
 fn shard_of(entity_id: &str) -> i16 {

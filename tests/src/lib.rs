@@ -6,6 +6,9 @@
 //!
 //! | part | file |
 //! |---|---|
+//! | the whole system, for tests and `make up` | [`system`], [`up`], [`seed`] |
+//! | a bed for the tests of one service | [`bed`] |
+//! | generated documents | [`generate`] |
 //! | a child process that cannot outlive us | [`process`] |
 //! | what happens when this program ends | `cleanup` |
 //! | directories that go away | [`scratch`] |
@@ -19,8 +22,10 @@
 //! Drop order matters once: a [`scratch::Scratch`] that a server lives in must be dropped after the server
 //! (declare it before as a variable, after as a field).
 
+pub mod bed;
 mod cleanup;
 pub mod error;
+pub mod generate;
 pub mod mail;
 pub mod nats_server;
 mod os;
@@ -29,8 +34,12 @@ pub mod postgres;
 pub mod process;
 pub mod redis;
 pub mod scratch;
+pub mod seed;
+pub mod system;
 pub mod tools;
+pub mod up;
 pub mod wait;
 pub mod weasyprint;
 
+pub use bed::Bed;
 pub use error::{Result, StackError};

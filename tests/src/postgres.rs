@@ -9,13 +9,13 @@ mod databases;
 mod init;
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::{Process, Signals};
-use crate::{Result, ports};
+use crate::{Result, StackError, ports};
 
 const SUPERUSER: &str = "postgres";
 /// Recovery after a crash is part of a start.
@@ -37,6 +37,7 @@ pub struct Postgres {
     port: u16,
     password: String,
     programs: init::Programs,
+    data: Data,
 }
 
 impl Postgres {
@@ -57,16 +58,26 @@ impl Postgres {
             let process = Process::spawn_with("PostgreSQL", command, &log, signals)?;
             process.until_ready(BOUND, async || answers(port).await).await?;
             let (password, programs) = (cluster.password.clone(), cluster.programs.clone());
-            Ok(Self { process, port, password, programs })
+            Ok(Self { process, port, password, programs, data })
         })
         .await
     }
 
     /// Starts it again on the same port, after [`Process::kill`] or [`Process::terminate`].
+    ///
+    /// The sessions of a killed server end by themselves, but only when they next look up from their work; until
+    /// then the new one refuses to start, and is started again.
     pub async fn restart(&mut self) -> Result<()> {
-        self.process.respawn()?;
-        let port = self.port;
-        self.process.until_ready(BOUND, async || answers(port).await).await
+        let (port, deadline) = (self.port, Instant::now() + BOUND);
+        loop {
+            self.process.respawn()?;
+            let started = self.process.until_ready(BOUND, async || answers(port).await).await;
+            let in_the_way = |error: &StackError| error.to_string().contains("pre-existing shared memory block");
+            if Instant::now() >= deadline || !started.as_ref().is_err_and(in_the_way) {
+                return started;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// The superuser's URL of a database; `postgres` always exists.
@@ -106,6 +117,8 @@ fn settings(port: u16, data: Data) -> Vec<String> {
     if data == Data::Scratch {
         let fast = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "checkpoint_timeout=1h"];
         settings.extend(fast.map(str::to_owned));
+        // A killed server leaves its shared memory behind: let it go with the data.
+        settings.push("dynamic_shared_memory_type=mmap".to_owned());
         // No replicas: the shortest log that there is, and room enough to never checkpoint for size.
         settings.extend(["wal_level=minimal", "max_wal_senders=0", "max_wal_size=4GB"].map(str::to_owned));
     }

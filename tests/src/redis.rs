@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::error::Doing;
-use crate::process::Process;
+use crate::process::{Process, Signals};
 use crate::{Result, ports, tools};
 
 const BOUND: Duration = Duration::from_secs(15);
@@ -31,7 +31,9 @@ impl Redis {
             let mut command = Command::new(&program);
             command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
             command.arg("--dir").arg(dir);
-            let process = Process::spawn("Redis", command, &dir.join("redis.log"))?;
+            // Nothing to save, so no farewell: Redis looks for SIGTERM only ten times a second.
+            let signals = Signals { stop: libc::SIGKILL, ..Signals::default() };
+            let process = Process::spawn_with("Redis", command, &dir.join("redis.log"), signals)?;
             process.until_ready(BOUND, async || ping(port).await).await?;
             Ok(Self { process, port })
         })

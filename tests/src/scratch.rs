@@ -1,8 +1,10 @@
 //! Directories that go away: with the value, at the latest with the program, after a `kill -9` with the next one.
 //!
-//! Each program has one directory `target/stack/<pid>` and holds a lock on the file beside it, so that others
-//! can tell the dead from the living even when numbers are used again. Where the `postgres` user cannot reach
-//! the repository, the place is another one, see [`reachable`].
+//! Each program has one directory, named by its process number, and holds a lock on the file beside it, so that
+//! others can tell the dead from the living even when numbers are used again.
+//!
+//! Where: `ARGOSY_SCRATCH` if it is set, else the machine's RAM disk when it has room for it (a database is made
+//! of 300 small files, which some file systems need 300 ms to write), else `target/stack`.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,6 +15,10 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::Doing;
 use crate::{Result, StackError, cleanup, os, tools};
+
+const RAM_DISK: &str = "/dev/shm";
+/// In KiB: several times what a run of all tests takes.
+const ROOM: u64 = 2 * 1024 * 1024;
 
 /// A directory of its own; dropping it removes it.
 #[derive(Debug)]
@@ -69,10 +75,30 @@ fn own() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The directory of everything scratch; things that outlive a program (templates) may be kept in it.
-pub(crate) fn base() -> Result<PathBuf> {
+/// Where the programs' directories are.
+fn base() -> Result<PathBuf> {
     static BASE: OnceLock<Result<PathBuf>> = OnceLock::new();
-    BASE.get_or_init(|| reachable(&tools::root().join("target/stack"))).clone()
+    let find = || match std::env::var_os("ARGOSY_SCRATCH") {
+        Some(place) => reachable(Path::new(&place)),
+        None if has_room(RAM_DISK) => shared(&Path::new(RAM_DISK).join(format!("argosy-{}", os::user_id()))),
+        None => on_disk(),
+    };
+    BASE.get_or_init(find).clone()
+}
+
+/// Where things may be kept that outlive a program: templates.
+pub(crate) fn on_disk() -> Result<PathBuf> {
+    reachable(&tools::root().join("target/stack"))
+}
+
+/// Whether the RAM disk may grow by this much, and there is twice the memory for it.
+fn has_room(ram_disk: &str) -> bool {
+    let first_number = |text: &str| text.split_whitespace().find_map(|word| word.parse::<u64>().ok());
+    let df = std::process::Command::new("df").args(["-k", "--output=avail", ram_disk]).output();
+    let disk = df.ok().and_then(|df| first_number(&String::from_utf8_lossy(&df.stdout)));
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let memory = memory.lines().find_map(|line| first_number(line.strip_prefix("MemAvailable:")?));
+    disk.is_some_and(|free| free >= ROOM) && memory.is_some_and(|free| free >= 2 * ROOM)
 }
 
 /// Removes the directories of programs that are gone.
@@ -120,14 +146,17 @@ pub fn reachable(preferred: &Path) -> Result<PathBuf> {
     }
     let mut hasher = DefaultHasher::new();
     preferred.hash(&mut hasher);
-    let place = PathBuf::from(format!("/var/tmp/argosy-{:016x}", hasher.finish()));
-    make(&place)?;
-    // Anybody may write in /var/tmp: what another user put there is not ours to use.
-    let made = place.symlink_metadata().doing(|| format!("look at {}", place.display()))?;
-    if made.uid() != 0 || !made.is_dir() {
+    shared(&PathBuf::from(format!("/var/tmp/argosy-{:016x}", hasher.finish())))
+}
+
+/// A directory of ours in a place where anybody may write: what another user put there is not ours to use.
+fn shared(place: &Path) -> Result<PathBuf> {
+    let made = DirBuilder::new().mode(0o711).create(place);
+    let found = place.symlink_metadata().doing(|| format!("make the directory {}", place.display()))?;
+    if made.is_err() && (found.uid() != os::user_id() || !found.is_dir()) {
         return Err(StackError::new(format!("{} belongs to somebody else: remove it", place.display())));
     }
-    Ok(place)
+    Ok(place.to_path_buf())
 }
 
 fn make(path: &Path) -> Result<()> {

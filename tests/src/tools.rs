@@ -47,3 +47,13 @@ fn installed(file: PathBuf, what: &str) -> Result<PathBuf> {
     }
     Err(StackError::new(format!("{what} is not installed ({} is missing): run `make setup`", file.display())))
 }
+
+/// A binary of this workspace, built with the same profile as the running program.
+pub fn built(name: &str) -> Result<PathBuf> {
+    let here = std::env::current_exe().map_err(|error| StackError::new(format!("cannot find this program: {error}")))?;
+    // target/<profile>/stack, or target/<profile>/deps/stack-… for a test.
+    let places = here.ancestors().skip(1).take(2).map(|place| place.join(name));
+    places.into_iter().find(|file| file.is_file()).ok_or_else(|| {
+        StackError::new(format!("{name} is not built beside {}: run `cargo build --workspace`", here.display()))
+    })
+}

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::io::AsyncWriteExt;
 
-use super::{Postgres, SUPERUSER};
+use super::{Data, Postgres, SUPERUSER};
 use crate::error::Doing;
 use crate::{Result, StackError};
 
@@ -13,23 +13,24 @@ impl Postgres {
     /// password is set anew. No other role may connect to it.
     pub async fn create_database(&self, database: &str, owner: &str, password: &str) -> Result<String> {
         let (name, role) = (identifier(database)?, identifier(owner)?);
-        self.create_role(role, password).await?;
-        let create = format!("CREATE DATABASE {name} OWNER {role}");
+        let create = format!("CREATE DATABASE {name} OWNER {role}{}", self.strategy());
         let absent = format!("WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}')");
-        let sql = format!("SELECT '{create}' {absent} \\gexec\nREVOKE ALL ON DATABASE {name} FROM PUBLIC;");
-        self.psql("postgres", &sql).await?;
+        let sql = format!("SELECT '{create}' {absent} \\gexec");
+        self.psql("postgres", &[role_sql(role, password), sql, private_sql(name)].join("\n")).await?;
         Ok(self.url_as(name, role, password))
     }
 
     /// Makes a database as a copy of another, to which nobody is connected: the quick way to a migrated one.
     pub async fn clone_database(&self, template: &str, database: &str, owner: &str, password: &str) -> Result<String> {
         let (template, name, role) = (identifier(template)?, identifier(database)?, identifier(owner)?);
-        self.create_role(role, password).await?;
-        let sql = format!(
-            "CREATE DATABASE {name} TEMPLATE {template} OWNER {role};\nREVOKE ALL ON DATABASE {name} FROM PUBLIC;"
-        );
-        self.psql("postgres", &sql).await?;
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template} OWNER {role}{};", self.strategy());
+        self.psql("postgres", &[role_sql(role, password), sql, private_sql(name)].join("\n")).await?;
         Ok(self.url_as(name, role, password))
+    }
+
+    /// Copying files is three times as fast as logging every page, where no disk is waited for.
+    fn strategy(&self) -> &'static str {
+        if self.data == Data::Scratch && self.programs.major >= 15 { " STRATEGY FILE_COPY" } else { "" }
     }
 
     /// Removes a database, and whoever is connected to it.
@@ -57,16 +58,20 @@ impl Postgres {
         }
         Err(StackError::new(format!("could not {}: {}", failed(), String::from_utf8_lossy(&output.stderr).trim())))
     }
+}
 
-    /// A role that exists is kept: two may be making it at the same time.
-    async fn create_role(&self, role: &str, password: &str) -> Result<()> {
-        let password = password.replace('\'', "''");
-        let sql = format!(
-            "DO $do$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $do$;\n\
-             ALTER ROLE {role} LOGIN PASSWORD '{password}';"
-        );
-        self.psql("postgres", &sql).await.map(drop)
-    }
+/// A role that exists is kept: two may be making it at the same time. The password is set anew.
+fn role_sql(role: &str, password: &str) -> String {
+    let password = password.replace('\'', "''");
+    format!(
+        "DO $do$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $do$;\n\
+         ALTER ROLE {role} LOGIN PASSWORD '{password}';"
+    )
+}
+
+/// Nobody but the owner (and the superuser) may connect.
+fn private_sql(database: &str) -> String {
+    format!("REVOKE ALL ON DATABASE {database} FROM PUBLIC;")
 }
 
 /// Names that need no quoting, and cannot carry SQL.

@@ -18,7 +18,7 @@ const PLACE: &str = "/usr/lib/postgresql";
 #[derive(Clone, Debug)]
 pub(super) struct Programs {
     bin: PathBuf,
-    major: u32,
+    pub(super) major: u32,
     /// The user and group `postgres` when we are root: initdb and the server refuse to run as root.
     user: Option<(u32, u32)>,
 }
@@ -110,7 +110,7 @@ async fn initialize(programs: &Programs, dir: &Path, wanted: Data) -> Result<()>
 
 /// A cluster to copy: that takes a tenth of what initdb takes.
 async fn template(programs: &Programs) -> Result<PathBuf> {
-    let base = scratch::base()?;
+    let base = scratch::on_disk()?;
     let dir = base.join(format!("postgres-{}-user-{}", programs.major, os::user_id()));
     let door = base.join("postgres.door");
     let door = tokio::task::spawn_blocking(move || scratch::lock(&door)).await;

@@ -1,0 +1,93 @@
+//! The last gate: the request goes to the service that owns the operation, and its answer comes back.
+
+use std::sync::Arc;
+
+use nats::{
+    http::{Answered, Forward, ForwardError},
+    problem::{Code, Problem},
+};
+use poem::{
+    Body, Request, Response,
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+};
+
+use crate::{Shared, download};
+
+/// The largest body any operation takes, in bytes.
+const LARGEST: usize = 2 * 1024 * 1024;
+/// The request headers that services read.
+const PASSED_ON: [HeaderName; 7] = [
+    header::ACCEPT,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::USER_AGENT,
+    HeaderName::from_static("idempotency-key"),
+];
+
+/// Finds the operation, checks the token, and forwards.
+///
+/// # Errors
+/// A [`Problem`]: no such operation, no or a bad token, a body that is too large, a service that is away.
+pub async fn handle(mut request: Request) -> poem::Result<Response> {
+    let shared = request.data::<Arc<Shared>>().cloned().ok_or_else(|| Problem::internal("the gateway has no state"))?;
+    let operation = shared.routes.find(request.method(), request.uri().path())?;
+    tracing::Span::current().record("operation", operation.id.as_str());
+    let identity = shared.tokens.identify(request.header(header::AUTHORIZATION)).await?;
+    if operation.needs_identity && identity.is_none() {
+        let detail = "This needs an access token: `Authorization: Bearer …`.";
+        return Err(Problem::new(Code::Unauthenticated, detail).into());
+    }
+    let body = request.take_body().into_bytes_limit(LARGEST).await.map_err(|_| {
+        Problem::new(Code::PayloadTooLarge, format!("The body is larger than {LARGEST} bytes, the most that is taken."))
+    })?;
+    let head = request.method() == Method::HEAD;
+    let passed_on = request.headers().iter().filter(|(name, _)| PASSED_ON.contains(name));
+    let forward = Forward {
+        service: &operation.service,
+        method: if head { "GET" } else { request.method().as_str() },
+        target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
+        headers: passed_on
+            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
+            .collect(),
+        identity: identity.as_ref(),
+        body,
+    };
+    let answered = forward.send(&shared.client, &shared.objects).await.map_err(problem)?;
+    let mut response = answer(&shared, &request, answered).await?;
+    if head {
+        response.set_body(Body::empty());
+    }
+    Ok(response)
+}
+
+async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Result<Response, Problem> {
+    let status = StatusCode::from_u16(answered.status).map_err(Problem::internal)?;
+    let mut response = Response::builder().status(status).finish();
+    for (name, value) in &answered.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
+    match answered.object {
+        Some((bucket, object)) => download::stream(shared, request, response, &bucket, &object).await,
+        None => {
+            response.set_body(answered.body);
+            Ok(response)
+        }
+    }
+}
+
+fn problem(error: ForwardError) -> Problem {
+    match error {
+        ForwardError::Unavailable(service) => {
+            Problem::new(Code::Unavailable, format!("The {service} service cannot be reached at the moment. Nothing was done."))
+        }
+        ForwardError::TimedOut(service) => Problem::new(
+            Code::Timeout,
+            format!("The {service} service did not answer in time; repeat with the same Idempotency-Key."),
+        ),
+        other => Problem::internal(other),
+    }
+}

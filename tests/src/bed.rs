@@ -1,0 +1,241 @@
+//! A bed for the tests of one service: its own nats-server with the permissions that the service's list gives it, its own
+//! databases, and clients that act as the gateway does.
+//!
+//! The harness speaks to NATS as the user `bed`, who may do everything; the service under test has no more rights than it
+//! will have in production. Other services are stood in for, call by call ([`Bed::answer`]); the real ones meet in the
+//! end-to-end tests of this package.
+//!
+//! Trap: declare what [`Bed::run`] returns after the bed, so that it goes first.
+
+mod broker;
+mod client;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+use futures_util::StreamExt;
+use nats::{
+    contracts::{Call, Event},
+    identity::{Identity, Role},
+    invoke::{CallError, Caller, OK, OUTCOME, REFUSED},
+    manifest::Manifest,
+    objects::Objects,
+    service::{Running, Service},
+    types::{SessionId, UserId},
+};
+use tokio::sync::OnceCell;
+
+pub use client::{Answer, Client, Request};
+
+use crate::{
+    mail::MailCatcher,
+    postgres::{Data, Postgres},
+    scratch::Scratch,
+    wait::wait_for,
+};
+
+/// How long a test waits for something that should happen at once.
+pub const BOUND: Duration = Duration::from_secs(20);
+
+static POSTGRES: OnceCell<(Postgres, Scratch)> = OnceCell::const_new();
+static MAIL: OnceCell<(MailCatcher, Scratch)> = OnceCell::const_new();
+
+/// Everything one test needs of the world.
+pub struct Bed {
+    broker: broker::Broker,
+    objects: Objects,
+    manifests: Arc<Mutex<Vec<Manifest>>>,
+    /// Tells this bed's databases from those of other tests.
+    name: String,
+}
+
+#[expect(clippy::panic, clippy::expect_used, reason = "a test that cannot set up its world has failed")]
+impl Bed {
+    /// A new world. PostgreSQL is shared by the tests of one program, databases are not.
+    pub async fn start() -> Self {
+        let broker = broker::Broker::start().await.unwrap_or_else(|error| panic!("{error}"));
+        let objects = Objects::new(broker.jetstream().clone());
+        let name = format!("t{}", uuid::Uuid::new_v4().simple());
+        Self { broker, objects, manifests: Arc::default(), name }
+    }
+
+    /// Runs a service in this process, with its real permissions. A second call runs a second instance.
+    pub async fn run<S: Clone + Send + Sync + 'static>(&self, service: Service<S>) -> Running {
+        self.run_with(service, &[]).await
+    }
+
+    /// As [`Bed::run`], with settings of the service's own.
+    pub async fn run_with<S: Clone + Send + Sync + 'static>(&self, service: Service<S>, settings: &[(&str, &str)]) -> Running {
+        let manifest = service.manifest().clone();
+        self.admit(&manifest).await;
+        let name = manifest.service;
+        let mut all = self.broker.settings(&name).with("DATABASE_URL", self.database_url(&name).await);
+        for (setting, value) in settings {
+            all = all.with(setting, *value);
+        }
+        nats::telemetry::start(&nats::config::Settings::from_environment().with("LOG_FORMAT", "human")).unwrap_or_else(|error| panic!("{error}"));
+        service.start(all).await.unwrap_or_else(|error| panic!("{name} does not start: {error}"))
+    }
+
+    /// Lets a process of this list connect, with its streams, consumers and buckets there.
+    async fn admit(&self, manifest: &Manifest) {
+        let manifests = {
+            let mut known = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.iter().any(|one| one.service == manifest.service) {
+                return;
+            }
+            known.push(manifest.clone());
+            known.clone()
+        };
+        self.broker.admit(&manifests).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    async fn database_url(&self, service: &str) -> String {
+        let database = format!("{}_{service}", self.name);
+        let (postgres, _) = postgres().await;
+        postgres.create_database(&database, &database, "secret").await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A connection to a service's database, to look at what it wrote.
+    pub async fn sql(&self, service: &str) -> AsyncPgConnection {
+        let url = self.database_url(service).await;
+        AsyncPgConnection::establish(&url).await.expect("the service's database")
+    }
+
+    /// A client of somebody new who buys.
+    pub fn customer(&self) -> Client {
+        self.client(Some(UserId::new()), &[Role::Customer])
+    }
+
+    /// A client of somebody new who runs the shop.
+    pub fn staff(&self) -> Client {
+        self.client(Some(UserId::new()), &[Role::Customer, Role::Staff])
+    }
+
+    /// A client of somebody new who runs the system.
+    pub fn admin(&self) -> Client {
+        self.client(Some(UserId::new()), &[Role::Customer, Role::Admin])
+    }
+
+    /// A client of this user.
+    pub fn customer_with_id(&self, user: UserId) -> Client {
+        self.client(Some(user), &[Role::Customer])
+    }
+
+    /// A client without a token.
+    pub fn nobody(&self) -> Client {
+        self.client(None, &[])
+    }
+
+    fn client(&self, user: Option<UserId>, roles: &[Role]) -> Client {
+        let identity = user.map(|user| Identity { user, session: Some(SessionId::new()), roles: roles.to_vec() });
+        Client::new(self.broker.client().clone(), self.objects.clone(), Arc::clone(&self.manifests), identity)
+    }
+
+    /// Asks a service under test, as another service would.
+    ///
+    /// # Errors
+    /// What the service refuses, or that it is not there.
+    pub async fn call<C: Call>(&self, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
+        Caller::new(self.broker.client().clone()).call(question).await
+    }
+
+    /// Stands in for another service's answer to a call, until the test ends.
+    pub async fn answer<C: Call>(&self, handler: impl Fn(C) -> Result<C::Reply, C::Refusal> + Send + Sync + 'static) {
+        let client = self.broker.client().clone();
+        let mut questions = client.subscribe(C::subject()).await.expect("a subscription");
+        client.flush().await.expect("the server");
+        tokio::spawn(async move {
+            while let Some(message) = questions.next().await {
+                let Some(inbox) = message.reply else { continue };
+                let question: C = serde_json::from_slice(&message.payload).expect("the question");
+                let (outcome, body) = match handler(question) {
+                    Ok(reply) => (OK, serde_json::to_vec(&reply)),
+                    Err(refusal) => (REFUSED, serde_json::to_vec(&refusal)),
+                };
+                let mut headers = async_nats::HeaderMap::new();
+                headers.insert(OUTCOME, outcome);
+                let _gone = client.publish_with_headers(inbox, headers, body.expect("JSON").into()).await;
+            }
+        });
+    }
+
+    /// Publishes an event as its owner would.
+    pub async fn publish<E: Event>(&self, event: &E) {
+        self.broker.publish(event, 1).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Publishes an event twice, past the stream's own deduplication: consumers get it two times.
+    pub async fn publish_twice<E: Event>(&self, event: &E) {
+        self.broker.publish(event, 2).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Publishes a raw message on a subject, with headers as given: for what nobody should believe.
+    pub async fn publish_raw(&self, subject: &str, headers: &[(&str, &str)], body: &str) {
+        self.broker.publish_raw(subject, headers, body).await.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// The first event of this type that `is_it`; waits for it.
+    pub async fn event<E: Event>(&self, is_it: impl Fn(&E) -> bool) -> E {
+        self.wait_for(&format!("an event {}", E::event_type()), || async { self.events(&is_it).await.into_iter().next() }).await
+    }
+
+    /// Every event of this type that `is_it` and is in the stream now.
+    pub async fn events<E: Event>(&self, is_it: impl Fn(&E) -> bool) -> Vec<E> {
+        let all = self.broker.events::<E>().await.unwrap_or_else(|error| panic!("{error}"));
+        all.into_iter().filter(|event| is_it(event)).collect()
+    }
+
+    /// Asserts that no such event is in the stream now. Wait for something that comes after it first.
+    pub async fn no_event<E: Event + std::fmt::Debug>(&self, is_it: impl Fn(&E) -> bool) {
+        let found = self.events(is_it).await;
+        assert!(found.is_empty(), "expected no {}, found {found:?}", E::event_type());
+    }
+
+    /// The subjects of the dead letters there are, and why each died.
+    pub async fn dead_letters(&self) -> Vec<(String, String)> {
+        self.broker.dead_letters().await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The mail catcher, shared by the tests of one program: use addresses of your own.
+    pub async fn mail(&self) -> &'static MailCatcher {
+        let start = || async {
+            let scratch = Scratch::new("mail").unwrap_or_else(|error| panic!("{error}"));
+            let catcher = MailCatcher::start(scratch.path(), None, None).await;
+            (catcher.unwrap_or_else(|error| panic!("{error}")), scratch)
+        };
+        &MAIL.get_or_init(start).await.0
+    }
+
+    /// The object store, with every right.
+    pub const fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// The NATS server, to be killed or restarted.
+    pub const fn broker(&mut self) -> &mut crate::nats_server::NatsServer {
+        self.broker.server()
+    }
+
+    /// Looks again and again until there is something.
+    pub async fn wait_for<T, Look: Future<Output = Option<T>>>(&self, what: &str, mut look: impl FnMut() -> Look) -> T {
+        let looking = wait_for(what, BOUND, || {
+            let looking = look();
+            async { Ok::<_, String>(looking.await) }
+        });
+        looking.await.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+#[expect(clippy::panic, reason = "a test that cannot set up its world has failed")]
+async fn postgres() -> &'static (Postgres, Scratch) {
+    let start = || async {
+        let scratch = Scratch::new("postgres").unwrap_or_else(|error| panic!("{error}"));
+        let postgres = Postgres::start(scratch.path(), None, Data::Scratch).await;
+        (postgres.unwrap_or_else(|error| panic!("{error}")), scratch)
+    };
+    POSTGRES.get_or_init(start).await
+}
