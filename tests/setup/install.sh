@@ -156,7 +156,8 @@ mail_catcher() {
   printf '%s\n' "$stamp" >"$mail/.stamp"
 }
 
-mkdir -p "$home"
+mkdir -p "$home" 2>/dev/null && [[ -w $home ]] ||
+  die "$home cannot be written by $(id -un): give the repository to whoever runs this (chown), or run this as its owner"
 exec 9>"$home/setup.lock"
 flock -w 600 9 || die "another setup has been running for ten minutes in $home: end it first"
 system_packages

@@ -18,6 +18,8 @@ use std::{
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 use futures_util::StreamExt;
 use nats::{
+    config::Settings,
+    connect::inbox_prefix,
     contracts::{Call, Event},
     identity::{Identity, Role},
     invoke::{CallError, Caller, OK, OUTCOME, REFUSED},
@@ -76,7 +78,7 @@ impl Bed {
         for (setting, value) in settings {
             all = all.with(setting, *value);
         }
-        nats::telemetry::start(&nats::config::Settings::from_environment().with("LOG_FORMAT", "human")).unwrap_or_else(|error| panic!("{error}"));
+        nats::telemetry::start(&log()).unwrap_or_else(|error| panic!("{error}"));
         service.start(all).await.unwrap_or_else(|error| panic!("{name} does not start: {error}"))
     }
 
@@ -200,6 +202,32 @@ impl Bed {
         self.broker.dead_letters().await.unwrap_or_else(|error| panic!("{error}"))
     }
 
+    /// A raw connection as one of the users there are, and what the server refuses it.
+    pub async fn connect_as(&self, user: &str) -> (async_nats::Client, Refusals) {
+        let seed = self.broker.settings(user).require("NATS_SEED").expect("the user's seed");
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let options = async_nats::ConnectOptions::with_nkey(seed).custom_inbox_prefix(inbox_prefix(user)).event_callback(
+            move |event| {
+                let sender = sender.clone();
+                async move {
+                    if let async_nats::Event::ServerError(error) = event {
+                        let _gone = sender.send(error.to_string());
+                    }
+                }
+            },
+        );
+        let client = options.connect(self.broker.settings(user).require("NATS_URL").expect("the server")).await;
+        (client.expect("a connection"), Refusals(receiver))
+    }
+
+    /// Listens with every right.
+    pub async fn listen(&self, subject: &str) -> Listening {
+        let client = self.broker.client().clone();
+        let messages = client.subscribe(subject.to_owned()).await.expect("a subscription");
+        client.flush().await.expect("the server");
+        Listening { client, messages }
+    }
+
     /// The mail catcher, shared by the tests of one program: use addresses of your own.
     pub async fn mail(&self) -> &'static MailCatcher {
         let start = || async {
@@ -227,6 +255,46 @@ impl Bed {
             async { Ok::<_, String>(looking.await) }
         });
         looking.await.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// Tests are quiet unless `LOG` is set.
+fn log() -> Settings {
+    let filter = std::env::var("LOG").unwrap_or_else(|_| "off".to_owned());
+    Settings::default().with("LOG", filter).with("LOG_FORMAT", "human")
+}
+
+/// What the server refuses a user.
+pub struct Refusals(tokio::sync::mpsc::UnboundedReceiver<String>);
+
+impl Refusals {
+    /// The next refusal, or `None` when there is none within `bound`.
+    pub async fn next(&mut self, bound: Duration) -> Option<String> {
+        tokio::time::timeout(bound, self.0.recv()).await.ok().flatten()
+    }
+}
+
+/// Everything that passes on a subject.
+pub struct Listening {
+    client: async_nats::Client,
+    messages: async_nats::Subscriber,
+}
+
+#[expect(clippy::expect_used, reason = "a test that cannot set up its world has failed")]
+impl Listening {
+    /// Whether nothing has passed on `subject` by now: everything up to a message of our own is looked at.
+    pub async fn never(&mut self, subject: &str) -> bool {
+        let end = format!("bed.end.{}", uuid::Uuid::new_v4().simple());
+        self.client.publish(end.clone(), "".into()).await.expect("the server");
+        while let Some(message) = self.messages.next().await {
+            if message.subject.as_str() == subject {
+                return false;
+            }
+            if message.subject.as_str() == end {
+                break;
+            }
+        }
+        true
     }
 }
 

@@ -17,8 +17,12 @@ use tokio::net::TcpStream;
 const BOUND: Duration = Duration::from_secs(10);
 
 async fn can_connect(url: &str) -> Result<(), String> {
+    run(url, "SELECT 1").await
+}
+
+async fn run(url: &str, sql: &str) -> Result<(), String> {
     let mut connection = AsyncPgConnection::establish(url).await.map_err(|error| error.to_string())?;
-    connection.batch_execute("SELECT 1").await.map_err(|error| error.to_string())
+    connection.batch_execute(sql).await.map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -49,8 +53,18 @@ async fn postgres_makes_databases_and_survives_a_kill() {
     assert!(error.to_string().contains("does not exist"), "{error}");
     postgres.create_database("x; DROP DATABASE y", "z", "").await.unwrap_err();
 
-    postgres.process().kill();
-    postgres.restart().await.unwrap();
+    // A session that is busy when the server is killed goes on until it has finished.
+    let busy = "DO $$ DECLARE until timestamptz := clock_timestamp() + interval '300 ms'; \
+                BEGIN WHILE clock_timestamp() < until LOOP END LOOP; END $$";
+    let active = "SELECT 1 FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid()";
+    let url = postgres.url("postgres");
+    let killed = async {
+        let seen = async || postgres.psql("postgres", active).await.map(|rows| (!rows.is_empty()).then_some(()));
+        wait_for("the busy session", BOUND, seen).await.unwrap();
+        postgres.process().kill();
+        postgres.restart().await.unwrap();
+    };
+    let _ = tokio::join!(run(&url, busy), killed);
     can_connect(&again).await.unwrap();
 }
 

@@ -1,10 +1,13 @@
 //! svc-payment: what was charged.
 
+use std::{fmt, str::FromStr};
+
+use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types};
 use poem_openapi::Enum;
 use serde::{Deserialize, Serialize};
 
 use super::event;
-use crate::types::{Money, OrderId, PaymentId, UserId};
+use crate::types::{Invalid, Money, OrderId, PaymentId, UserId};
 
 event! {
     /// The money is ours.
@@ -46,10 +49,11 @@ event! {
     }
 }
 
-/// Why a provider declined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum)]
+/// Why a provider declined. In SQL, the same text as in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
 #[serde(rename_all = "snake_case")]
 #[oai(rename_all = "snake_case")]
+#[diesel(sql_type = sql_types::Text)]
 pub enum DeclineReason {
     /// The issuer declined without a reason.
     Declined,
@@ -58,3 +62,25 @@ pub enum DeclineReason {
     /// The provider does not know this payment method.
     UnknownPaymentMethod,
 }
+
+impl fmt::Display for DeclineReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Declined => "declined",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::UnknownPaymentMethod => "unknown_payment_method",
+        })
+    }
+}
+
+impl FromStr for DeclineReason {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let all = [Self::Declined, Self::InsufficientFunds, Self::UnknownPaymentMethod];
+        let known = all.into_iter().find(|reason| reason.to_string() == text);
+        known.ok_or_else(|| Invalid::quoting(text, "is no reason to decline"))
+    }
+}
+
+crate::text_column!(DeclineReason);

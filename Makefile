@@ -1,0 +1,51 @@
+# Everything a developer does, by name. `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+CARGO ?= cargo
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: setup
+setup: ## Install what is missing: PostgreSQL, Redis, nats-server, WeasyPrint, the mail catcher
+	@tests/setup/install.sh
+
+.PHONY: up
+up: setup ## Start the whole system with demo data, until Ctrl-C (PORT=8080 LOG=info)
+	@$(CARGO) build --release --workspace --bins
+	@exec target/release/stack up
+
+.PHONY: down
+down: ## Stop the system that `make up` started
+	@if [ -f .argosy/pid ]; then kill "$$(cat .argosy/pid)" 2>/dev/null && while [ -f .argosy/pid ]; do sleep 0.1; done; else echo "it does not run"; fi
+
+.PHONY: clean
+clean: down ## Remove the system's data (what was installed and built stays)
+	@tests/setup/clean.sh
+
+.PHONY: build
+build: ## Build every binary for development
+	@$(CARGO) build --workspace --bins
+
+.PHONY: generate
+generate: build ## Write topology, OpenAPI, AsyncAPI and the communication matrix from the services' lists
+	@target/debug/stack generate
+	@$(CARGO) build --workspace --bins
+
+.PHONY: format
+format: ## Format the code
+	@$(CARGO) fmt --all
+
+.PHONY: check
+check: ## Format, lints, documentation, generated documents; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
+	$(CARGO) build --workspace --bins --locked
+	target/debug/stack generate --check
+
+.PHONY: test
+test: setup ## All tests, on real parts
+	$(CARGO) build --workspace --bins --locked
+	$(CARGO) test --workspace --locked

@@ -1,0 +1,57 @@
+//! Calls.
+
+use std::time::Instant;
+
+use nats::{invoke::CallError, types::UserId};
+use stack::Bed;
+
+use crate::probe::{self, AskNobody, DoThing, Done, NotDone};
+
+fn question(mood: &str) -> DoThing {
+    DoThing { thing: UserId::new(), mood: mood.to_owned(), commit: true }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_gets_its_answer_or_its_refusal() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+
+    let asked = question("fine");
+    assert_eq!(bed.call(&asked).await.expect("an answer"), Done { thing: asked.thing });
+    let refused = bed.call(&question("refuse")).await;
+    assert!(matches!(refused, Err(CallError::Refused(NotDone::BadMood))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_breaks_over_a_question_is_not_told() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+
+    let broken = bed.call(&question("break")).await;
+
+    let Err(CallError::Failed(reason)) = &broken else { panic!("expected a failure, got {broken:?}") };
+    assert!(!reason.contains("inside"), "the cause leaked: {reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_past_the_deadline() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+
+    let started = Instant::now();
+    let hung = bed.call(&question("hang")).await;
+
+    assert!(matches!(hung, Err(CallError::TimedOut { .. } | CallError::Failed(_))), "{hung:?}");
+    assert!(started.elapsed().as_secs() < 5, "took {:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_not_there_is_unavailable_at_once() {
+    let bed = Bed::start().await;
+
+    let started = Instant::now();
+    let answer = bed.call(&AskNobody {}).await;
+
+    assert!(matches!(answer, Err(CallError::Unavailable { service: "nobody" })), "{answer:?}");
+    assert!(started.elapsed() < <AskNobody as nats::contracts::Call>::DEADLINE, "not by waiting: {:?}", started.elapsed());
+}

@@ -1,0 +1,59 @@
+//! Events commit with the state, and reach the stream whatever happens in between.
+
+use nats::types::UserId;
+use stack::Bed;
+
+use crate::probe::{self, DoThing, ThingDone};
+
+async fn do_thing(bed: &Bed, commit: bool) -> UserId {
+    let thing = UserId::new();
+    bed.call(&DoThing { thing, mood: "fine".to_owned(), commit }).await.expect("done");
+    thing
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_is_published_when_its_transaction_commits_and_only_then() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+
+    let lost = do_thing(&bed, false).await;
+    let kept = do_thing(&bed, true).await;
+
+    bed.event::<ThingDone>(|event| event.thing == kept).await;
+    bed.no_event::<ThingDone>(|event| event.thing == lost).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_wait_for_a_broker_that_is_away() {
+    let mut bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let before = do_thing(&bed, true).await;
+    bed.event::<ThingDone>(|event| event.thing == before).await;
+
+    bed.broker().process().kill();
+    bed.broker().restart().await.expect("nats-server comes back");
+
+    let after = bed
+        .wait_for("the service to answer again", || async {
+            let thing = UserId::new();
+            let question = DoThing { thing, mood: "fine".to_owned(), commit: true };
+            bed.call(&question).await.ok().map(|_| thing)
+        })
+        .await;
+    bed.event::<ThingDone>(|event| event.thing == after).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_aggregates_events_keep_their_order() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let thing = UserId::new();
+
+    for step in 0..30 {
+        bed.call(&DoThing { thing, mood: step.to_string(), commit: true }).await.expect("done");
+    }
+
+    bed.event::<ThingDone>(|event| event.thing == thing && event.mood == "29").await;
+    let order: Vec<String> = bed.events::<ThingDone>(|event| event.thing == thing).await.into_iter().map(|e| e.mood).collect();
+    assert_eq!(order, (0..30).map(|step| step.to_string()).collect::<Vec<_>>());
+}

@@ -1,0 +1,210 @@
+//! The service under test: it answers, records, consumes, and fails when it is asked to.
+
+use std::time::Duration;
+
+use diesel::sql_types;
+use diesel_async::RunQueryDsl;
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use nats::{
+    consume::{Failure, Received},
+    contracts::{Call, Event, Never},
+    database::{Database, Tx},
+    http::{Body, Created},
+    identity::{Staff, User, Visitor},
+    invoke::CallError,
+    problem::Problem,
+    service::{Runtime, Service, StartError},
+    types::{Quantity, Text, UserId},
+};
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, param::Path};
+use serde::{Deserialize, Serialize};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
+
+/// Something happened to a thing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
+pub(crate) struct ThingDone {
+    pub(crate) thing: UserId,
+    /// What the consumer should do with it.
+    pub(crate) mood: String,
+}
+
+impl Event for ThingDone {
+    const SERVICE: &'static str = "probe";
+    const ENTITY: &'static str = "thing";
+    const VERB: &'static str = "done";
+    const VERSION: u8 = 1;
+
+    fn entity_id(&self) -> String {
+        self.thing.to_string()
+    }
+}
+
+/// Asks for a thing to be done.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub(crate) struct DoThing {
+    pub(crate) thing: UserId,
+    pub(crate) mood: String,
+    pub(crate) commit: bool,
+}
+
+/// It was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub(crate) struct Done {
+    pub(crate) thing: UserId,
+}
+
+/// It was not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum NotDone {
+    BadMood,
+}
+
+impl Call for DoThing {
+    const SERVICE: &'static str = "probe";
+    const VERB: &'static str = "do_thing";
+    const DEADLINE: Duration = Duration::from_millis(800);
+    const IDEMPOTENT: bool = false;
+    type Reply = Done;
+    type Refusal = NotDone;
+}
+
+/// Asks a service that nobody runs.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub(crate) struct AskNobody {}
+
+impl Call for AskNobody {
+    const SERVICE: &'static str = "nobody";
+    const VERB: &'static str = "ask";
+    const IDEMPOTENT: bool = true;
+    type Reply = Done;
+    type Refusal = Never;
+}
+
+#[derive(Clone)]
+pub(crate) struct Probe {
+    database: Database,
+}
+
+pub(crate) fn service() -> Service<Probe> {
+    Service::new("probe", "A service for tests.", MIGRATIONS, async |runtime: Runtime| {
+        Ok::<_, StartError>(Probe { database: runtime.database })
+    })
+    .http(ProbeApi)
+    .answer::<DoThing, _>(do_thing)
+    .publishes::<ThingDone>()
+    .consume::<ThingDone, _>("note", note)
+    .consume::<ThingDone, _>("suffer", suffer)
+}
+
+async fn do_thing(probe: Probe, question: DoThing) -> Result<Done, CallError<NotDone>> {
+    match question.mood.as_str() {
+        "refuse" => return Err(CallError::Refused(NotDone::BadMood)),
+        "break" => return Err(CallError::Failed("it broke inside".to_owned())),
+        "hang" => std::future::pending().await,
+        _ => {}
+    }
+    let mut tx = probe.database.begin().await?;
+    tx.record(&ThingDone { thing: question.thing, mood: question.mood }).await?;
+    if question.commit {
+        tx.commit().await?;
+    }
+    Ok(Done { thing: question.thing })
+}
+
+async fn write_effect(tx: &mut Tx, name: &str, thing: UserId) -> Result<(), Failure> {
+    diesel::sql_query("insert into effect (name, thing) values ($1, $2)")
+        .bind::<sql_types::Text, _>(name.to_owned())
+        .bind::<sql_types::Uuid, _>(thing.uuid())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Always does its work.
+async fn note(tx: &mut Tx, _probe: Probe, received: Received<ThingDone>) -> Result<(), Failure> {
+    write_effect(tx, "note", received.event.thing).await
+}
+
+/// Fails as the event asks it to, after it has written its effect.
+async fn suffer(tx: &mut Tx, _probe: Probe, received: Received<ThingDone>) -> Result<(), Failure> {
+    write_effect(tx, "suffer", received.event.thing).await?;
+    match received.event.mood.as_str() {
+        "panic" => panic!("as asked"),
+        "dead" => Err(Failure::Dead("as asked".to_owned())),
+        "first time" if first_time(received.event.thing) => Err(Failure::Failed("only the first time".to_owned())),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is the first delivery of the thing in this process.
+fn first_time(thing: UserId) -> bool {
+    static SEEN: std::sync::Mutex<Vec<UserId>> = std::sync::Mutex::new(Vec::new());
+    let mut seen = SEEN.lock().unwrap();
+    let first = !seen.contains(&thing);
+    seen.push(thing);
+    first
+}
+
+/// A body with rules.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Order {
+    name: Text<1, 20>,
+    quantity: Quantity,
+}
+
+/// A long answer.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub(crate) struct Long {
+    text: String,
+}
+
+pub(crate) struct ProbeApi;
+
+#[OpenApi]
+impl ProbeApi {
+    /// Echo a body with rules
+    #[oai(path = "/v1/orders", method = "post", operation_id = "echo_order")]
+    async fn order(&self, _user: User, body: Body<Order>) -> Result<Created<Order>, Problem> {
+        Ok(Created::new("/v1/orders/1", body.0))
+    }
+
+    /// Tell who asks
+    #[oai(path = "/v1/whoami", method = "get", operation_id = "whoami")]
+    async fn whoami(&self, Visitor(identity): Visitor) -> Result<Body<Long>, Problem> {
+        Ok(Body(Long { text: identity.map_or_else(|| "nobody".to_owned(), |identity| identity.user.to_string()) }))
+    }
+
+    /// Only for staff
+    #[oai(path = "/v1/staff", method = "get", operation_id = "staff_only")]
+    async fn staff(&self, _staff: Staff) -> Result<Body<Long>, Problem> {
+        Ok(Body(Long { text: "welcome".to_owned() }))
+    }
+
+    /// Answer with so many letters, or repeat a long body
+    #[oai(path = "/v1/long/:length", method = "get", operation_id = "long_answer")]
+    async fn long(&self, length: Path<usize>) -> Result<Body<Long>, Problem> {
+        Ok(Body(Long { text: "x".repeat(length.0) }))
+    }
+
+    /// Tell how long the body was
+    #[oai(path = "/v1/measure", method = "post", operation_id = "measure")]
+    async fn measure(&self, body: Body<Long>) -> Result<Body<Long>, Problem> {
+        Ok(Body(Long { text: body.0.text.len().to_string() }))
+    }
+
+    /// Break inside
+    #[oai(path = "/v1/broken", method = "get", operation_id = "broken")]
+    async fn broken(&self, Data(_probe): Data<&Probe>) -> Result<Body<Long>, Problem> {
+        Err(Problem::internal("the secret inside"))
+    }
+
+    /// Take a moment
+    #[oai(path = "/v1/slow", method = "get", operation_id = "slow")]
+    async fn slow(&self) -> Result<Body<Long>, Problem> {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(Body(Long { text: "there".to_owned() }))
+    }
+}
