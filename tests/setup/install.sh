@@ -13,6 +13,7 @@ home="$root/.argosy"
 
 packages=(
   postgresql redis-server                           # databases
+  curl jq                                           # the README's tour
   python3-venv                                      # for .argosy/venv
   libpango-1.0-0 libpangoft2-1.0-0 fontconfig       # WeasyPrint's text layout
   fonts-dejavu-core

@@ -7,6 +7,7 @@ use stack::generate;
 const HELP: &str = "stack: the whole system on real parts
 
   stack up                start everything, with demo data, until Ctrl-C
+  stack seed              put the demo data in (GATEWAY_URL, NATS_URL, NATS_SEED_FILE of the operator)
   stack generate          write the generated documents that are stale
   stack generate --check  fail when a generated document is stale";
 
@@ -15,6 +16,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["up"] => stack::up::run(),
+        ["seed"] => stack::seed::run(),
         ["generate"] => write_documents(),
         ["generate", "--check"] => check_documents(),
         _ => Err(stack::StackError::new(HELP)),

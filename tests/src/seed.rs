@@ -127,6 +127,17 @@ pub async fn seed(url: &str, operator: &Settings, progress: impl Fn(&str)) -> Re
     catalogue(&api).await
 }
 
+/// As a program of its own: for a system that something else started.
+///
+/// # Errors
+/// The first request that is refused, or a setting that is missing.
+pub fn run() -> Result<()> {
+    let settings = Settings::from_environment();
+    let url = settings.require("GATEWAY_URL").doing(|| "put in the demo data".to_owned())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.doing(|| "start".to_owned())?.block_on(seed(&url, &settings, |_| ()))
+}
+
 async fn accounts(url: &str, operator: &Settings) -> Result<()> {
     let api = Api::anonymous(url);
     for account in ACCOUNTS {

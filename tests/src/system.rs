@@ -220,7 +220,6 @@ impl System {
 
 async fn start_nats(directory: &Path) -> Result<NatsServer> {
     let config = directory.join("nats.conf");
-    std::fs::write(&config, include_str!("../../nats/server/nats.conf")).doing(|| "write nats.conf".to_owned())?;
     let topology = nats::topology::Topology::embedded().doing(|| "read the topology".to_owned())?;
     nats::topology::write_keys(&topology, directory).doing(|| "write the users' keys".to_owned())?;
     NatsServer::start(&config, directory, None, &[]).await

@@ -13,7 +13,7 @@ use nats::{
 
 const HELP: &str = "argosy: keys, streams, events and dead letters of an Argosy installation
 
-  argosy keys --dir DIR           make each user's nkey and accounts.conf for nats-server
+  argosy keys --dir DIR           make each user's nkey, and nats.conf with what each may do
   argosy provision                create streams, consumers and buckets (as the user `provisioner`)
   argosy events ENTITY_ID         print an entity's events, oldest first (as `operator`)
   argosy dead list                print the dead letters

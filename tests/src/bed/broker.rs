@@ -23,7 +23,6 @@ use nats::{
 
 use crate::{Result, StackError, error::Doing, nats_server::NatsServer, scratch::Scratch, wait::wait_for};
 
-const CONFIG: &str = include_str!("../../../nats/server/nats.conf");
 const ALL: &str = "bed";
 
 pub(super) struct Broker {
@@ -37,7 +36,6 @@ impl Broker {
     pub(super) async fn start() -> Result<Self> {
         let scratch = Scratch::new("nats")?;
         let directory = scratch.path();
-        std::fs::write(directory.join("nats.conf"), CONFIG).doing(|| "write nats.conf".to_owned())?;
         write(directory, &topology(&[]))?;
         let server = NatsServer::start(&directory.join("nats.conf"), directory, None, &[]).await?;
         // Services may answer the operator, so the bed listens where the operator would.
