@@ -8,7 +8,7 @@
 //! Trap: a publication or subscription that the user's permissions refuse is not an error of the call; it shows up as a
 //! server error in the log, and a request on it times out.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 
@@ -70,6 +70,11 @@ pub fn inbox_prefix(user: &str) -> String {
     format!("_INBOX_{user}")
 }
 
+/// How often the client has connected so far.
+pub(crate) fn connects(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::Relaxed)
+}
+
 fn options(user: &str, seed: &str) -> ConnectOptions {
     ConnectOptions::with_nkey(seed.to_owned())
         .name(user)
@@ -79,7 +84,8 @@ fn options(user: &str, seed: &str) -> ConnectOptions {
         .connection_timeout(Duration::from_secs(5))
         .reconnect_delay_callback(|attempt| {
             let doubled = Duration::from_millis(25).saturating_mul(1 << attempt.min(7));
-            doubled.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+            // Between half of it and all of it, so that a crowd of clients spreads out.
+            doubled * rand::random_range(50..=100) / 100
         })
         .event_callback(|event| async move {
             match event {

@@ -263,5 +263,5 @@ fn is_hiccup(kind: pull::MessagesErrorKind) -> bool {
 fn backoff(attempt: i64) -> Duration {
     let doublings = u32::try_from(attempt.clamp(1, 10) - 1).unwrap_or_default();
     let full = Duration::from_millis(200).saturating_mul(1 << doublings).min(Duration::from_secs(60));
-    full - full.mul_f64(rand::random::<f64>() / 4.0)
+    full * rand::random_range(75..=100) / 100
 }

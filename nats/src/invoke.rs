@@ -179,17 +179,15 @@ where
                 }
             };
             let outcome = trace.scope(span.clone(), work).await;
-            let _entered = span.entered();
             match outcome {
-                Ok(reply) => respond(request, OK, &reply),
-                Err(CallError::Refused(refusal)) => respond(request, REFUSED, &refusal),
+                Ok(reply) => respond(request, OK, &reply).await,
+                Err(CallError::Refused(refusal)) => respond(request, REFUSED, &refusal).await,
                 Err(error) => {
-                    tracing::error!(call = C::VERB, %error, "a call could not be answered");
-                    respond(request, FAILED, &())
+                    tracing::error!(parent: &span, %error, "a call could not be answered");
+                    respond(request, FAILED, &()).await;
                 }
             }
         }
-        .then(|responding| responding)
         .boxed()
     })
 }

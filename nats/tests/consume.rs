@@ -11,7 +11,7 @@ fn event(mood: &str) -> ThingDone {
     ThingDone { thing: UserId::new(), mood: mood.to_owned() }
 }
 
-async fn effects(bed: &Bed, name: &str, thing: UserId) -> i64 {
+pub(crate) async fn effects(bed: &Bed, name: &str, thing: UserId) -> i64 {
     #[derive(diesel::QueryableByName)]
     struct Count {
         #[diesel(sql_type = sql_types::BigInt)]
@@ -27,7 +27,7 @@ async fn effects(bed: &Bed, name: &str, thing: UserId) -> i64 {
     counted.count
 }
 
-async fn until_noted(bed: &Bed, thing: UserId) {
+pub(crate) async fn until_noted(bed: &Bed, thing: UserId) {
     bed.wait_for("the effect", || async { (effects(bed, "note", thing).await > 0).then_some(()) }).await;
 }
 

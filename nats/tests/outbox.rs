@@ -3,7 +3,10 @@
 use nats::types::UserId;
 use stack::Bed;
 
-use crate::probe::{self, DoThing, ThingDone};
+use crate::{
+    consume::{effects, until_noted},
+    probe::{self, DoThing, ThingDone},
+};
 
 async fn do_thing(bed: &Bed, commit: bool) -> UserId {
     let thing = UserId::new();
@@ -56,4 +59,36 @@ async fn one_aggregates_events_keep_their_order() {
     bed.event::<ThingDone>(|event| event.thing == thing && event.mood == "29").await;
     let order: Vec<String> = bed.events::<ThingDone>(|event| event.thing == thing).await.into_iter().map(|e| e.mood).collect();
     assert_eq!(order, (0..30).map(|step| step.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_lost_everything_gets_it_all_back_and_nothing_happens_twice() {
+    let mut bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let mut things = Vec::new();
+    for _ in 0..20 {
+        things.push(do_thing(&bed, true).await);
+    }
+    for thing in &things {
+        until_noted(&bed, *thing).await;
+    }
+
+    bed.lose_everything_in_nats().await;
+
+    bed.wait_for("every event to be back", || async {
+        let back = bed.events::<ThingDone>(|_| true).await;
+        things.iter().all(|thing| back.iter().any(|event| event.thing == *thing)).then_some(())
+    })
+    .await;
+    let after = bed
+        .wait_for("the service to answer again", || async {
+            let thing = UserId::new();
+            let question = DoThing { thing, mood: "fine".to_owned(), commit: true };
+            bed.call(&question).await.ok().map(|_| thing)
+        })
+        .await;
+    until_noted(&bed, after).await;
+    for thing in things {
+        assert_eq!(effects(&bed, "note", thing).await, 1, "the repeat had no effect");
+    }
 }

@@ -22,9 +22,12 @@ const LONGEST: usize = 8 * 1024;
 /// Clocks may differ by this much.
 const LEEWAY_S: u64 = 30;
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// A key that svc-user no longer names is believed for this long at most.
+const KEYS_LAST: Duration = Duration::from_secs(300);
 const ASK_AGAIN_WITHOUT_KEYS: Duration = Duration::from_secs(1);
 
-type Keys = Arc<HashMap<String, DecodingKey>>;
+/// The keys by their ids, and when svc-user named them.
+type Keys = Arc<(Option<Instant>, HashMap<String, DecodingKey>)>;
 
 /// Verifies access tokens.
 pub struct Tokens {
@@ -65,27 +68,41 @@ impl Tokens {
     }
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, Problem> {
-        if let Some(key) = self.known().get(kid) {
-            return Ok(key.clone());
+        if let Some(key) = self.fresh(kid) {
+            return Ok(key);
         }
         let mut asked = self.asked.lock().await;
-        if let Some(key) = self.known().get(kid) {
-            return Ok(key.clone());
+        if let Some(key) = self.fresh(kid) {
+            return Ok(key);
         }
-        let patience = if self.known().is_empty() { ASK_AGAIN_WITHOUT_KEYS } else { ASK_AGAIN };
+        let patience = if self.known().1.is_empty() { ASK_AGAIN_WITHOUT_KEYS } else { ASK_AGAIN };
         if asked.is_none_or(|at| at.elapsed() >= patience) {
             *asked = Some(Instant::now());
-            let set = self.caller.call(&GetSigningKeys {}).await.map_err(|error| error.problem(|never| match never {}))?;
+            let set = match self.caller.call(&GetSigningKeys {}).await {
+                Ok(set) => set,
+                // svc-user is away: what it said last still holds.
+                Err(error) => match self.known().1.get(kid) {
+                    Some(key) => return Ok(key.clone()),
+                    None => return Err(error.problem(|never| match never {})),
+                },
+            };
             let keys = set.keys.iter().filter_map(|key| {
                 DecodingKey::from_ec_components(&key.x, &key.y).ok().map(|decoding| (key.kid.clone(), decoding))
             });
-            let keys: Keys = Arc::new(keys.collect());
+            let keys: Keys = Arc::new((Some(Instant::now()), keys.collect()));
             match self.keys.write() {
                 Ok(mut known) => *known = keys,
                 Err(poisoned) => *poisoned.into_inner() = keys,
             }
         }
-        self.known().get(kid).cloned().ok_or_else(|| refused("The access token was signed with a key that is not ours."))
+        self.known().1.get(kid).cloned().ok_or_else(|| refused("The access token was signed with a key that is not ours."))
+    }
+
+    /// The key, when it is known and was asked for not too long ago.
+    fn fresh(&self, kid: &str) -> Option<DecodingKey> {
+        let known = self.known();
+        let (since, keys) = known.as_ref();
+        keys.get(kid).filter(|_| since.is_some_and(|since| since.elapsed() < KEYS_LAST)).cloned()
     }
 
     fn known(&self) -> Keys {

@@ -50,6 +50,8 @@ pub struct Bed {
     broker: broker::Broker,
     objects: Objects,
     manifests: Arc<Mutex<Vec<Manifest>>>,
+    /// One service at a time is let in.
+    door: tokio::sync::Mutex<()>,
     /// Tells this bed's databases from those of other tests.
     name: String,
 }
@@ -61,7 +63,7 @@ impl Bed {
         let broker = broker::Broker::start().await.unwrap_or_else(|error| panic!("{error}"));
         let objects = Objects::new(broker.jetstream().clone());
         let name = format!("t{}", uuid::Uuid::new_v4().simple());
-        Self { broker, objects, manifests: Arc::default(), name }
+        Self { broker, objects, manifests: Arc::default(), door: tokio::sync::Mutex::default(), name }
     }
 
     /// Runs a service in this process, with its real permissions. A second call runs a second instance.
@@ -72,9 +74,11 @@ impl Bed {
     /// As [`Bed::run`], with settings of the service's own.
     pub async fn run_with<S: Clone + Send + Sync + 'static>(&self, service: Service<S>, settings: &[(&str, &str)]) -> Running {
         let manifest = service.manifest().clone();
+        let door = self.door.lock().await;
         self.admit(&manifest).await;
         let name = manifest.service;
         let mut all = self.broker.settings(&name).with("DATABASE_URL", self.database_url(&name).await);
+        drop(door);
         for (setting, value) in settings {
             all = all.with(setting, *value);
         }
@@ -125,6 +129,11 @@ impl Bed {
     /// A client of this user.
     pub fn customer_with_id(&self, user: UserId) -> Client {
         self.client(Some(user), &[Role::Customer])
+    }
+
+    /// A client of this identity.
+    pub fn client_of(&self, identity: Identity) -> Client {
+        Client::new(self.broker.client().clone(), self.objects.clone(), Arc::clone(&self.manifests), Some(identity))
     }
 
     /// A client without a token.
@@ -246,6 +255,12 @@ impl Bed {
     /// The NATS server, to be killed or restarted.
     pub const fn broker(&mut self) -> &mut crate::nats_server::NatsServer {
         self.broker.server()
+    }
+
+    /// Kills the NATS server, throws its store away, starts it again and provisions it: all it ever held is gone.
+    pub async fn lose_everything_in_nats(&mut self) {
+        let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        self.broker.lose_everything(&manifests).await.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Looks again and again until there is something.

@@ -27,7 +27,8 @@ fn the_program_that_ends() {
     std::fs::rename(format!("{report}.new"), report).unwrap();
     std::mem::forget((scratch, child));
     if end == "kill" {
-        std::thread::sleep(Duration::from_secs(600));
+        // Lives until the parent kills it.
+        std::thread::park_timeout(Duration::from_secs(600));
     }
 }
 

@@ -77,7 +77,7 @@ impl Shop {
 /// Someone who talks to the gateway.
 #[derive(Clone)]
 pub(crate) struct Person {
-    http: Client,
+    pub(crate) http: Client,
     pub(crate) url: String,
     pub(crate) token: Option<String>,
     pub(crate) email: String,
@@ -194,12 +194,4 @@ pub(crate) fn pdf_text(pdf: &[u8]) -> Result<String> {
     assert!(output.status.success(), "pdftotext: {}", String::from_utf8_lossy(&output.stderr));
     let blank = |c: char| if c.is_whitespace() && c != '\n' { ' ' } else { c };
     Ok(String::from_utf8_lossy(&output.stdout).chars().map(blank).collect())
-}
-
-/// An amount as the German invoice writes it: `1.234,56`.
-pub(crate) fn german(minor: i64) -> String {
-    let whole = (minor / 100).to_string();
-    let grouped: Vec<String> =
-        whole.as_bytes().rchunks(3).rev().map(|three| String::from_utf8_lossy(three).into_owned()).collect();
-    format!("{},{:02}", grouped.join("."), minor % 100)
 }

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::{SHARDS, detector};
 use crate::{
+    connect::connects,
     contracts::stream_of,
     database::{
         Database, DatabaseError,
@@ -22,7 +23,7 @@ const BATCH: i64 = 512;
 /// The fallback where no commit of this process woke the relay: another instance's rows, a repair.
 const POLL: Duration = Duration::from_millis(100);
 const CHECK: Duration = Duration::from_secs(30);
-const LOCK_NAMESPACE: i32 = 0x6f75_74;
+const LOCK_NAMESPACE: i32 = 0x6f75_7462;
 
 /// The relay of one service's events.
 pub(crate) struct Relay {
@@ -81,11 +82,13 @@ impl Relay {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let mut connection = self.database.dedicated().await.map_err(|error| text(&error))?;
         let mut owned = own_shards(&mut connection, &[]).await.map_err(|error| text(&error))?;
+        let mut connected = connects(&self.jetstream.client());
         self.detect(&mut connection, &owned).await?;
         let mut checked = tokio::time::Instant::now();
         loop {
             // A reconnect may have led to a server that lost what the last one had.
-            if checked.elapsed() > CHECK {
+            if checked.elapsed() > CHECK || connected != connects(&self.jetstream.client()) {
+                connected = connects(&self.jetstream.client());
                 owned.extend(own_shards(&mut connection, &owned).await.map_err(|error| text(&error))?);
                 self.detect(&mut connection, &owned).await?;
                 checked = tokio::time::Instant::now();

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{DEAD, DEBUG, OPERATOR, PROVISIONER, Permissions};
 use crate::{
     connect::inbox_prefix,
-    contracts::stream_of,
+    contracts::{Call, stream_of, user::GrantRole},
     manifest::{BucketEntry, Manifest},
 };
 
@@ -135,9 +135,7 @@ fn operator(manifests: &[Manifest]) -> Permissions {
     for event in manifests.iter().flat_map(|manifest| &manifest.publishes) {
         subjects.publish(event.subject.clone());
     }
-    for call in ["grant_role"] {
-        subjects.publish(format!("svc.user.{call}"));
-    }
+    subjects.publish(GrantRole::subject());
     for subject in ["evt.>", "dead.>", "$JS.EVENT.ADVISORY.>"] {
         subjects.subscribe(subject);
     }

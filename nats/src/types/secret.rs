@@ -57,10 +57,11 @@ impl<T> Display for Secret<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Secret<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The inner error may quote the value, so it is dropped.
-        T::deserialize(deserializer)
-            .map(Self)
-            .map_err(|_| D::Error::custom("this secret is not of the right form"))
+        T::deserialize(deserializer).map(Self).map_err(|error| {
+            // An inner error may quote the value, so it is dropped; that there is none quotes nothing.
+            let missing = error.to_string().starts_with("missing field");
+            if missing { error } else { D::Error::custom("this secret is not of the right form") }
+        })
     }
 }
 

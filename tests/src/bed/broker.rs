@@ -78,6 +78,17 @@ impl Broker {
         .await
     }
 
+    pub(super) async fn lose_everything(&mut self, manifests: &[Manifest]) -> Result<()> {
+        self.server.process().kill();
+        std::fs::remove_dir_all(self.scratch.path().join("jetstream")).doing(|| "remove the store".to_owned())?;
+        self.server.restart().await?;
+        let topology = topology(manifests);
+        wait_for("JetStream to be provisioned again", Duration::from_secs(10), || async {
+            provision(&self.jetstream, &topology).await.map(Some).map_err(|error| error.to_string())
+        })
+        .await
+    }
+
     pub(super) async fn publish<E: Event>(&self, event: &E, times: usize) -> Result<()> {
         self.make_stream::<E>().await?;
         let id = EventId::new();

@@ -1,0 +1,1 @@
+drop table address, signing_key, refresh_token, session, "user";

@@ -1,0 +1,53 @@
+//! Signing in: from a password to tokens, and from a refresh token to the next ones.
+//!
+//! Every way in ends with the same [`TokenAnswer`]: a short-lived access token (a JWT that anyone can verify) and a
+//! refresh token that works once.
+
+pub mod api;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod password;
+pub(crate) mod refresh;
+pub(crate) mod register;
+
+use nats::{problem::Problem, types::Secret};
+use poem_openapi::Object;
+use serde::Serialize;
+
+use crate::{
+    Users,
+    session::Session,
+    signing_key::access_token,
+    user::{Account, api::UserProfile},
+};
+
+// Not `Debug`: it holds tokens.
+/// Who signed in, and with what to go on (RFC 6749, 5.1).
+#[derive(Serialize, Object)]
+pub struct TokenAnswer {
+    /// Who.
+    user: UserProfile,
+    /// For `Authorization: Bearer …`.
+    access_token: String,
+    /// Gets the next token answer, once.
+    refresh_token: String,
+    /// How long the access token lasts, in seconds.
+    expires_in: i64,
+    /// `Bearer`.
+    token_type: String,
+}
+
+impl TokenAnswer {
+    /// An access token of this moment, and the given refresh token.
+    fn of(users: &Users, account: Account, session: &Session, refresh_token: Secret<String>) -> Result<Self, Problem> {
+        let claims = access_token::claims(&account, session);
+        let access_token = users.signer.sign(&claims).map_err(Problem::internal)?;
+        Ok(Self {
+            user: account.into(),
+            access_token,
+            refresh_token: refresh_token.into_exposed(),
+            expires_in: access_token::LIFETIME.num_seconds(),
+            token_type: "Bearer".to_owned(),
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! Profiles: one's own, and everybody's for staff.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    AsChangeset, BoolExpressionMethods, ExpressionMethods, OptionalExtension, PgTextExpressionMethods, QueryDsl,
+    SelectableHelper,
+};
+use diesel_async::RunQueryDsl;
+use nats::{
+    http::Body,
+    identity::{Role, Staff, User},
+    problem::Problem,
+    types::{Cursor, Email, Limit, Locale, Name, Page, Text, UserId},
+};
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, Tags, param::Query};
+use serde::{Deserialize, Serialize};
+
+use super::Account;
+use crate::{Users, schema::user};
+
+#[derive(Tags)]
+enum Tag {
+    /// Who people are.
+    Users,
+}
+
+/// A person with an account.
+#[derive(Clone, Serialize, Deserialize, Object)]
+pub struct UserProfile {
+    /// Names the person everywhere.
+    id: UserId,
+    /// Where mail goes, and what one signs in with.
+    email: Email,
+    /// What to call them.
+    name: Name,
+    /// The language they read.
+    locale: Locale,
+    /// What kind of thing they may do.
+    roles: Vec<Role>,
+    /// When they registered.
+    created_at: DateTime<Utc>,
+}
+
+impl From<Account> for UserProfile {
+    fn from(account: Account) -> Self {
+        let Account { id, email, name, locale, roles, created_at } = account;
+        Self { id, email, name, locale, roles: roles.to_vec(), created_at }
+    }
+}
+
+/// What to change of one's profile; what is left out stays.
+#[derive(Deserialize, Object, AsChangeset)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields)]
+#[diesel(table_name = user)]
+pub struct ProfileChanges {
+    /// What to call them.
+    name: Option<Name>,
+    /// The language they read.
+    locale: Option<Locale>,
+}
+
+/// The endpoints of profiles.
+pub struct UserApi;
+
+#[OpenApi(prefix_path = "/v1/users", tag = "Tag::Users")]
+impl UserApi {
+    /// Read one's own profile
+    ///
+    /// The roles are those of the next access token; the one at hand may have been issued before a change.
+    #[oai(path = "/me", method = "get", operation_id = "get_me")]
+    async fn get_me(&self, Data(users): Data<&Users>, User(identity): User) -> Result<Body<UserProfile>, Problem> {
+        let mut connection = users.database.connection().await?;
+        let account = Account::find(&mut connection, identity.user).await?.ok_or_else(|| Problem::not_found("user"))?;
+        Ok(Body(account.into()))
+    }
+
+    /// Change one's own profile
+    ///
+    /// Name and language; fields that are left out stay as they are.
+    #[oai(path = "/me", method = "patch", operation_id = "update_me")]
+    async fn update_me(
+        &self,
+        Data(users): Data<&Users>,
+        User(identity): User,
+        Body(changes): Body<ProfileChanges>,
+    ) -> Result<Body<UserProfile>, Problem> {
+        let mut connection = users.database.connection().await?;
+        let changed: Option<Account> = diesel::update(user::table.find(identity.user))
+            .set((changes, user::updated_at.eq(diesel::dsl::now)))
+            .returning(Account::as_returning())
+            .get_result(&mut connection)
+            .await
+            .optional()?;
+        let account = changed.ok_or_else(|| Problem::not_found("user"))?;
+        Ok(Body(account.into()))
+    }
+
+    /// List the people with an account
+    ///
+    /// Newest first. For staff.
+    #[oai(path = "/", method = "get", operation_id = "list_users")]
+    async fn list_users(
+        &self,
+        Data(users): Data<&Users>,
+        Staff(_staff): Staff,
+        /// Only people whose e-mail address or name contains this, in whatever case.
+        search: Query<Option<Text<1, 100>>>,
+        limit: Query<Limit>,
+        cursor: Query<Option<Cursor>>,
+    ) -> Result<Body<Page<UserProfile>>, Problem> {
+        let mut query =
+            user::table.select(Account::as_select()).order(user::id.desc()).limit(limit.0.rows()).into_boxed();
+        if let Some(text) = search.0 {
+            let pattern = containing(&text);
+            query = query.filter(user::email.ilike(pattern.clone()).or(user::name.ilike(pattern)));
+        }
+        if let Some(cursor) = cursor.0 {
+            let last: UserId = cursor.decode().map_err(|error| Problem::invalid("?cursor", error.to_string()))?;
+            query = query.filter(user::id.lt(last));
+        }
+        let mut connection = users.database.connection().await?;
+        let rows: Vec<Account> = query.load(&mut connection).await?;
+        Ok(Body(Page::from_rows(rows, limit.0, |account| account.id, UserProfile::from)?))
+    }
+}
+
+/// The `LIKE` pattern of texts that contain this one, sign by sign.
+fn containing(text: &str) -> String {
+    let literal = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    format!("%{literal}%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::containing;
+
+    #[test]
+    fn wildcards_are_letters_like_others() {
+        assert_eq!(containing("ada"), "%ada%");
+        assert_eq!(containing(r"100%_\"), r"%100\%\_\\%");
+    }
+}

@@ -1,0 +1,4 @@
+mod details;
+mod grant_role;
+mod list;
+mod me;
