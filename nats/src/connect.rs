@@ -92,7 +92,9 @@ fn options(user: &str, seed: &str) -> ConnectOptions {
                 Event::Connected => tracing::info!("connected to NATS"),
                 Event::Disconnected => tracing::warn!("disconnected from NATS"),
                 Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),
-                Event::SlowConsumer(subscription) => tracing::error!(subscription, "a subscription overflowed; messages were lost"),
+                Event::SlowConsumer(subscription) => {
+                    tracing::error!(subscription, "a subscription overflowed; messages were lost")
+                }
                 other => tracing::debug!(event = %other, "NATS"),
             }
         })

@@ -31,10 +31,12 @@ use crate::{
 
 /// How many messages of one consumer are handled at once by one instance.
 const CONCURRENCY: usize = 16;
-/// A handler that takes longer is cut off and tried again; the server waits a little longer than that.
+/// A handler that takes longer is cut off and tried again.
 const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
-/// How long the server waits for an acknowledgement before it delivers again.
-pub(crate) const ACK_WAIT: Duration = Duration::from_secs(45);
+/// How long the server waits for a word before it delivers again: what a killed process had begun is delayed by that.
+pub(crate) const ACK_WAIT: Duration = Duration::from_secs(5);
+/// A message that is being worked on says so this often.
+const PROGRESS: Duration = Duration::from_millis(1500);
 /// A handler's own failures are tried this often before the message is dead.
 const ATTEMPTS: i64 = 10;
 
@@ -156,7 +158,7 @@ where
             .map_err(|error| format!("not there yet; run `argosy provision` ({error})"))?;
         let mut messages = consumer
             .stream()
-            .max_messages_per_batch(CONCURRENCY * 4)
+            .max_messages_per_batch(CONCURRENCY)
             .expires(Duration::from_secs(5))
             .heartbeat(Duration::from_secs(1))
             .messages()
@@ -165,16 +167,18 @@ where
         let permits = Arc::new(Semaphore::new(CONCURRENCY));
         loop {
             let permit = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => break,
                 permit = Arc::clone(&permits).acquire_owned() => permit.map_err(|error| error.to_string())?,
             };
             let message = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
+                () = stop.cancelled() => break,
                 message = messages.next() => message,
             };
             match message {
                 None => return Err("the server ended the subscription".to_owned()),
-                Some(Err(error)) if is_hiccup(error.kind()) => tracing::debug!(consumer = self.durable, %error, "no heartbeat"),
+                Some(Err(error)) if is_hiccup(error.kind()) => {
+                    tracing::debug!(consumer = self.durable, %error, "no heartbeat")
+                }
                 Some(Err(error)) => return Err(error.to_string()),
                 Some(Ok(message)) => {
                     let (this, stop) = (Arc::clone(self), stop.clone());
@@ -185,21 +189,39 @@ where
                 }
             }
         }
+        Self::give_back(&mut messages).await;
+        Ok(())
+    }
+
+    /// Gives back what was fetched and not begun, so that another instance has it at once.
+    async fn give_back(messages: &mut pull::Stream) {
+        while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+            if let Err(error) = message.ack_with(AckKind::Nak(None)).await {
+                tracing::debug!(%error, "not given back; it will come again");
+            }
+        }
     }
 
     /// Handles one message and settles it.
     async fn take(&self, message: jetstream::Message, stop: &CancellationToken) {
-        let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
+        let header =
+            |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
         let trace = Trace::continued(header(TRACEPARENT), header(REQUEST_ID));
         let attempt = message.info().map_or(1, |info| info.delivered);
         let span = tracing::info_span!(
             "consume", consumer = self.durable, subject = %message.subject, attempt, request_id = trace.request_id(), trace_id = %trace
         );
-        trace.scope(tracing::Span::none(), self.settle(message, attempt, stop).instrument(span)).await;
+        let settled = trace.scope(tracing::Span::none(), self.settle(&message, attempt, stop).instrument(span));
+        tokio::pin!(settled);
+        while tokio::time::timeout(PROGRESS, &mut settled).await.is_err() {
+            if let Err(error) = message.ack_with(AckKind::Progress).await {
+                tracing::debug!(%error, "the server was not told that work goes on");
+            }
+        }
     }
 
-    async fn settle(&self, message: jetstream::Message, attempt: i64, stop: &CancellationToken) {
-        let outcome = match envelope::open::<E>(&message) {
+    async fn settle(&self, message: &jetstream::Message, attempt: i64, stop: &CancellationToken) {
+        let outcome = match envelope::open::<E>(message) {
             Ok(event) => self.handle(event).await,
             Err(reason) => Err(Failure::Dead(reason)),
         };
@@ -219,7 +241,7 @@ where
                 tracing::warn!(reason, "failed; trying again");
                 AckKind::Nak(Some(backoff(attempt)))
             }
-            Err(failure) => match dead::bury(&self.jetstream, self.service, &self.durable, &message, &failure).await {
+            Err(failure) => match dead::bury(&self.jetstream, self.service, &self.durable, message, &failure).await {
                 Ok(()) => {
                     tracing::error!(%failure, "the message is dead; see `argosy dead list`");
                     AckKind::Term
@@ -238,7 +260,8 @@ where
     /// The transaction around the handler. A panic is a failure of this message alone.
     async fn handle(&self, event: Received<E>) -> Result<(), Failure> {
         let mut tx = self.database.begin().await?;
-        let row = (inbox::consumer.eq(&self.durable), inbox::event_day.eq(event.day()), inbox::event_id.eq(event.id.uuid()));
+        let row =
+            (inbox::consumer.eq(&self.durable), inbox::event_day.eq(event.day()), inbox::event_id.eq(event.id.uuid()));
         let fresh = insert_into(inbox::table).values(row).on_conflict_do_nothing().execute(&mut tx).await?;
         if fresh == 0 {
             tracing::debug!("seen before");
@@ -253,7 +276,6 @@ where
         }
     }
 }
-
 
 fn is_hiccup(kind: pull::MessagesErrorKind) -> bool {
     matches!(kind, pull::MessagesErrorKind::MissingHeartbeat | pull::MessagesErrorKind::NoResponders)

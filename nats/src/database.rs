@@ -17,8 +17,8 @@ use std::{
 
 use diesel::{migration::MigrationSource, pg::Pg, sql_types};
 use diesel_async::{
-    AnsiTransactionManager, AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection,
-    TransactionManager,
+    AnsiTransactionManager, AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl,
+    SimpleAsyncConnection, TransactionManager,
     pooled_connection::{
         AsyncDieselConnectionManager,
         deadpool::{Object, Pool},
@@ -156,14 +156,20 @@ impl Tx {
 impl Deref for Tx {
     type Target = AsyncPgConnection;
 
-    #[expect(clippy::expect_used, reason = "only commit, roll_back and drop take the connection, and each consumes the Tx")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only commit, roll_back and drop take the connection, and each consumes the Tx"
+    )]
     fn deref(&self) -> &Self::Target {
         self.connection.as_ref().expect("an open transaction has its connection")
     }
 }
 
 impl DerefMut for Tx {
-    #[expect(clippy::expect_used, reason = "only commit, roll_back and drop take the connection, and each consumes the Tx")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only commit, roll_back and drop take the connection, and each consumes the Tx"
+    )]
     fn deref_mut(&mut self) -> &mut Self::Target {
         self.connection.as_mut().expect("an open transaction has its connection")
     }
@@ -189,7 +195,9 @@ pub enum OpenError {
     #[error(transparent)]
     Setting(#[from] SettingError),
     /// The server cannot be reached.
-    #[error("PostgreSQL cannot be reached at DATABASE_URL; is it running, and are role, password and database right? ({0})")]
+    #[error(
+        "PostgreSQL cannot be reached at DATABASE_URL; is it running, and are role, password and database right? ({0})"
+    )]
     Unreachable(String),
     /// A migration failed.
     #[error("a database migration failed: {0}")]

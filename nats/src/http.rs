@@ -14,7 +14,7 @@ mod response;
 pub use body::Body;
 pub use client::{Answered, Forward, ForwardError};
 pub(crate) use endpoint::{overloaded, responder};
-pub use response::{Accepted, Created, File, NoContent};
+pub use response::{Accepted, Created, File, Listed, NoContent};
 
 /// Bodies up to this many bytes travel inside the message.
 pub const INLINE: usize = 512 * 1024;

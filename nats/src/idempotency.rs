@@ -162,19 +162,22 @@ async fn lock(tx: &mut Tx, principal: &str, operation: &str, key: &IdempotencyKe
         #[diesel(sql_type = sql_types::Bool)]
         locked: bool,
     }
-    let locked: Option<Locked> = diesel::sql_query("select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked")
-        .bind::<sql_types::Text, _>(format!("{principal}\n{operation}\n{}", key.0))
-        .get_result(tx)
-        .await
-        .optional()?;
+    let locked: Option<Locked> =
+        diesel::sql_query("select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked")
+            .bind::<sql_types::Text, _>(format!("{principal}\n{operation}\n{}", key.0))
+            .get_result(tx)
+            .await
+            .optional()?;
     Ok(locked.is_some_and(|row| row.locked))
 }
 
 /// Forgets answers older than 24 hours.
 pub(crate) async fn forget_old(database: &Database) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
-    diesel::delete(idempotency::table.filter(idempotency::created_at.lt(chrono::Utc::now() - chrono::Duration::hours(24))))
-        .execute(&mut connection)
-        .await?;
+    diesel::delete(
+        idempotency::table.filter(idempotency::created_at.lt(chrono::Utc::now() - chrono::Duration::hours(24))),
+    )
+    .execute(&mut connection)
+    .await?;
     Ok(())
 }

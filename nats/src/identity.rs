@@ -118,7 +118,11 @@ fn signed_in(request: &Request) -> Result<Identity, Problem> {
 
 fn with_role(request: &Request, role: Role, holds: fn(&Identity) -> bool) -> Result<Identity, Problem> {
     let identity = signed_in(request)?;
-    if holds(&identity) { Ok(identity) } else { Err(Problem::new(Code::Forbidden, format!("This needs the role {}.", role.as_str()))) }
+    if holds(&identity) {
+        Ok(identity)
+    } else {
+        Err(Problem::new(Code::Forbidden, format!("This needs the role {}.", role.as_str())))
+    }
 }
 
 macro_rules! extractor {

@@ -6,7 +6,7 @@
 //!
 //! Trap: what a call carries does not survive a crash. What must happen is an event.
 
-use std::{fmt, future::Future, sync::Arc, time::Duration};
+use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_nats::{Client, HeaderMap, client::RequestErrorKind, service::Request};
 use futures_util::{FutureExt, future::BoxFuture};
@@ -73,7 +73,9 @@ impl<R: fmt::Debug> CallError<R> {
             Self::Unavailable { service } => {
                 Problem::new(Code::Unavailable, format!("The {service} service cannot be reached. Nothing was done."))
             }
-            Self::TimedOut { service } => Problem::new(Code::Timeout, format!("The {service} service did not answer in time.")),
+            Self::TimedOut { service } => {
+                Problem::new(Code::Timeout, format!("The {service} service did not answer in time."))
+            }
             Self::Failed(reason) => Problem::internal(reason),
         }
     }
@@ -123,7 +125,9 @@ impl Caller {
         let outcome = message.headers.as_ref().and_then(|headers| headers.get(OUTCOME)).map(|value| value.as_str());
         match outcome {
             Some(OK) => serde_json::from_slice(&message.payload).map_err(|error| failed(&error)),
-            Some(REFUSED) => Err(CallError::Refused(serde_json::from_slice(&message.payload).map_err(|error| failed(&error))?)),
+            Some(REFUSED) => {
+                Err(CallError::Refused(serde_json::from_slice(&message.payload).map_err(|error| failed(&error))?))
+            }
             Some(BUSY) => Err(CallError::Unavailable { service: C::SERVICE }),
             _ => Err(CallError::Failed(format!("{} could not answer", C::subject()))),
         }
@@ -167,14 +171,21 @@ where
                 header(TRACEPARENT).map(|value| value.as_str()),
                 header(REQUEST_ID).map(|value| value.as_str()),
             );
-            let deadline = header(DEADLINE).and_then(|text| text.as_str().parse().ok()).map_or(C::DEADLINE, Duration::from_millis);
-            let span = tracing::info_span!("answer", call = C::VERB, request_id = trace.request_id(), trace_id = %trace);
+            let deadline =
+                header(DEADLINE).and_then(|text| text.as_str().parse().ok()).map_or(C::DEADLINE, Duration::from_millis);
+            let span =
+                tracing::info_span!("answer", call = C::VERB, request_id = trace.request_id(), trace_id = %trace);
             let question = serde_json::from_slice::<C>(&request.message.payload);
             let work = async {
                 match question {
-                    Ok(question) => tokio::time::timeout(deadline, handler.answer(state, question))
-                        .await
-                        .unwrap_or(Err(CallError::TimedOut { service: C::SERVICE })),
+                    Ok(question) => {
+                        let answering = AssertUnwindSafe(handler.answer(state, question)).catch_unwind();
+                        match tokio::time::timeout(deadline, answering).await {
+                            Ok(Ok(outcome)) => outcome,
+                            Ok(Err(_panic)) => Err(CallError::Failed("the handler panicked".to_owned())),
+                            Err(_elapsed) => Err(CallError::TimedOut { service: C::SERVICE }),
+                        }
+                    }
                     Err(error) => Err(CallError::Failed(format!("the question is no {}: {error}", C::VERB))),
                 }
             };
@@ -212,4 +223,3 @@ fn respond(request: Request, outcome: &'static str, body: &impl Serialize) -> Bo
     }
     .boxed()
 }
-

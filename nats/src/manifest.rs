@@ -132,7 +132,12 @@ impl CallEntry {
 
 impl EventEntry {
     pub(crate) fn of<E: Event>() -> Self {
-        Self { event_type: E::event_type(), subject: E::subject_filter(), stream: E::stream(), schema: Schema::of::<E>() }
+        Self {
+            event_type: E::event_type(),
+            subject: E::subject_filter(),
+            stream: E::stream(),
+            schema: Schema::of::<E>(),
+        }
     }
 }
 

@@ -41,7 +41,8 @@ impl Tx {
         let shard = shard_of(&entity_id);
         let headers: Map<String, Value> =
             envelope(id, event).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
-        let payload = serde_json::to_string(event).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+        let payload =
+            serde_json::to_string(event).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
         let log_id: i64 = insert_into(event_log::table)
             .values((
                 event_log::event_id.eq(id.uuid()),

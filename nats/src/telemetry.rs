@@ -35,7 +35,11 @@ impl Trace {
     /// A trace that begins here.
     pub fn root() -> Self {
         let id = uuid::Uuid::now_v7();
-        Self { trace_id: uuid::Uuid::new_v4().as_u128(), span_id: rand::random(), request_id: format!("req_{}", id.simple()) }
+        Self {
+            trace_id: uuid::Uuid::new_v4().as_u128(),
+            span_id: rand::random(),
+            request_id: format!("req_{}", id.simple()),
+        }
     }
 
     /// Continues the trace of a `traceparent` and request id as they came; what is absent or malformed begins anew.
@@ -90,7 +94,8 @@ fn parse_traceparent(text: &str) -> Option<(u128, u64)> {
 }
 
 fn is_request_id(text: &str) -> bool {
-    (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+    (8..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Starts logging as the settings say. The first call of a process counts.

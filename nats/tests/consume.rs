@@ -53,7 +53,8 @@ async fn a_failure_leaves_nothing_behind_and_is_tried_again() {
 
     bed.publish(&hard).await;
 
-    bed.wait_for("the second attempt", || async { (effects(&bed, "suffer", hard.thing).await > 0).then_some(()) }).await;
+    bed.wait_for("the second attempt", || async { (effects(&bed, "suffer", hard.thing).await > 0).then_some(()) })
+        .await;
     assert_eq!(effects(&bed, "suffer", hard.thing).await, 1, "the failed attempt was rolled back");
 }
 
@@ -66,8 +67,11 @@ async fn a_message_that_can_never_be_handled_is_kept_as_a_dead_letter_and_holds_
     bed.publish(&poison).await;
     bed.publish(&healthy).await;
 
-    bed.wait_for("the healthy event", || async { (effects(&bed, "suffer", healthy.thing).await > 0).then_some(()) }).await;
-    let letters = bed.wait_for("the dead letter", || async { Some(bed.dead_letters().await).filter(|all| !all.is_empty()) }).await;
+    bed.wait_for("the healthy event", || async { (effects(&bed, "suffer", healthy.thing).await > 0).then_some(()) })
+        .await;
+    let letters = bed
+        .wait_for("the dead letter", || async { Some(bed.dead_letters().await).filter(|all| !all.is_empty()) })
+        .await;
     assert_eq!(letters, [("dead.probe.probe-suffer".to_owned(), "dead: as asked".to_owned())]);
     assert_eq!(effects(&bed, "suffer", poison.thing).await, 0, "its effect was rolled back");
     until_noted(&bed, poison.thing).await;
@@ -82,7 +86,8 @@ async fn a_panic_is_a_failure_of_that_message_alone() {
     bed.publish(&poison).await;
     bed.publish(&healthy).await;
 
-    bed.wait_for("the healthy event", || async { (effects(&bed, "suffer", healthy.thing).await > 0).then_some(()) }).await;
+    bed.wait_for("the healthy event", || async { (effects(&bed, "suffer", healthy.thing).await > 0).then_some(()) })
+        .await;
     until_noted(&bed, poison.thing).await;
     assert_eq!(effects(&bed, "suffer", poison.thing).await, 0);
 }
@@ -96,14 +101,23 @@ async fn a_message_is_believed_only_when_all_of_it_agrees() {
     let id = uuid::Uuid::now_v7().to_string();
     let other = uuid::Uuid::now_v7().to_string();
     let headers = |kind: &'static str, id: &str, msg_id: &str| {
-        vec![("ce-type".to_owned(), kind.to_owned()), ("ce-id".to_owned(), id.to_owned()), ("Nats-Msg-Id".to_owned(), msg_id.to_owned())]
+        vec![
+            ("ce-type".to_owned(), kind.to_owned()),
+            ("ce-id".to_owned(), id.to_owned()),
+            ("Nats-Msg-Id".to_owned(), msg_id.to_owned()),
+        ]
     };
     let elsewhere = format!("evt.thing.done.{}", UserId::new());
     let forgeries = [
         (subject.as_str(), headers("thing.undone.v1", &id, &id), body.as_str(), "ce-type"),
         (subject.as_str(), headers("thing.done.v1", &other, &format!("{other}x")), body.as_str(), "Nats-Msg-Id"),
         (elsewhere.as_str(), headers("thing.done.v1", "0198", "0198"), body.as_str(), "UUID"),
-        (elsewhere.as_str(), headers("thing.done.v1", &UserId::new().uuid().to_string(), "y"), body.as_str(), "Nats-Msg-Id"),
+        (
+            elsewhere.as_str(),
+            headers("thing.done.v1", &UserId::new().uuid().to_string(), "y"),
+            body.as_str(),
+            "Nats-Msg-Id",
+        ),
         (subject.as_str(), vec![], body.as_str(), "missing"),
     ];
     for (subject, headers, body, _) in &forgeries {
@@ -113,7 +127,9 @@ async fn a_message_is_believed_only_when_all_of_it_agrees() {
 
     // Two consumers take this type: each buries each forgery.
     let letters = bed
-        .wait_for("the dead letters", || async { Some(bed.dead_letters().await).filter(|all| all.len() == 2 * forgeries.len()) })
+        .wait_for("the dead letters", || async {
+            Some(bed.dead_letters().await).filter(|all| all.len() == 2 * forgeries.len())
+        })
         .await;
     for (_, _, _, reason) in &forgeries {
         assert!(letters.iter().any(|(_, why)| why.contains(reason)), "expected a letter about {reason} in {letters:?}");

@@ -27,10 +27,12 @@ async fn what_breaks_over_a_question_is_not_told() {
     let bed = Bed::start().await;
     let _probe = bed.run(probe::service()).await;
 
-    let broken = bed.call(&question("break")).await;
+    for mood in ["break", "panic"] {
+        let broken = bed.call(&question(mood)).await;
 
-    let Err(CallError::Failed(reason)) = &broken else { panic!("expected a failure, got {broken:?}") };
-    assert!(!reason.contains("inside"), "the cause leaked: {reason}");
+        let Err(CallError::Failed(reason)) = &broken else { panic!("expected a failure, got {broken:?}") };
+        assert!(!reason.contains("inside") && !reason.contains("asked"), "the cause leaked: {reason}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -53,5 +55,9 @@ async fn a_service_that_is_not_there_is_unavailable_at_once() {
     let answer = bed.call(&AskNobody {}).await;
 
     assert!(matches!(answer, Err(CallError::Unavailable { service: "nobody" })), "{answer:?}");
-    assert!(started.elapsed() < <AskNobody as nats::contracts::Call>::DEADLINE, "not by waiting: {:?}", started.elapsed());
+    assert!(
+        started.elapsed() < <AskNobody as nats::contracts::Call>::DEADLINE,
+        "not by waiting: {:?}",
+        started.elapsed()
+    );
 }

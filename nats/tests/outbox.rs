@@ -57,7 +57,8 @@ async fn one_aggregates_events_keep_their_order() {
     }
 
     bed.event::<ThingDone>(|event| event.thing == thing && event.mood == "29").await;
-    let order: Vec<String> = bed.events::<ThingDone>(|event| event.thing == thing).await.into_iter().map(|e| e.mood).collect();
+    let order: Vec<String> =
+        bed.events::<ThingDone>(|event| event.thing == thing).await.into_iter().map(|e| e.mood).collect();
     assert_eq!(order, (0..30).map(|step| step.to_string()).collect::<Vec<_>>());
 }
 

@@ -14,14 +14,18 @@ async fn a_service_is_refused_on_a_subject_that_its_list_does_not_name() {
     let (client, mut refusals) = bed.connect_as("probe").await;
     let mut everything = bed.listen(">").await;
 
-    for subject in ["evt.order.placed.x", "svc.user.get_user_details", "http.probe", "$JS.API.STREAM.DELETE.PROBE", "dead.order.x"] {
+    for subject in
+        ["evt.order.placed.x", "svc.user.get_user_details", "http.probe", "$JS.API.STREAM.DELETE.PROBE", "dead.order.x"]
+    {
         client.publish(subject, "mine".into()).await.unwrap();
-        let refusal = refusals.next(Duration::from_secs(5)).await.unwrap_or_else(|| panic!("{subject} was not refused"));
+        let refusal =
+            refusals.next(Duration::from_secs(5)).await.unwrap_or_else(|| panic!("{subject} was not refused"));
         assert!(refusal.contains(subject), "expected a refusal of {subject}, got {refusal}");
     }
     for subject in ["evt.>", "svc.user.>", "_INBOX_gateway.>", "$JS.API.>"] {
         let _subscription = client.subscribe(subject).await.unwrap();
-        let refusal = refusals.next(Duration::from_secs(5)).await.unwrap_or_else(|| panic!("{subject} was not refused"));
+        let refusal =
+            refusals.next(Duration::from_secs(5)).await.unwrap_or_else(|| panic!("{subject} was not refused"));
         assert!(refusal.contains(subject), "expected a refusal of {subject}, got {refusal}");
     }
     assert!(everything.never("evt.order.placed.x").await, "the refused message went through");

@@ -103,6 +103,7 @@ async fn do_thing(probe: Probe, question: DoThing) -> Result<Done, CallError<Not
         "refuse" => return Err(CallError::Refused(NotDone::BadMood)),
         "break" => return Err(CallError::Failed("it broke inside".to_owned())),
         "hang" => std::future::pending().await,
+        "panic" => panic!("as asked"),
         _ => {}
     }
     let mut tx = probe.database.begin().await?;
@@ -199,6 +200,12 @@ impl ProbeApi {
     #[oai(path = "/v1/broken", method = "get", operation_id = "broken")]
     async fn broken(&self, Data(_probe): Data<&Probe>) -> Result<Body<Long>, Problem> {
         Err(Problem::internal("the secret inside"))
+    }
+
+    /// Panic
+    #[oai(path = "/v1/panic", method = "get", operation_id = "panic")]
+    async fn panic(&self) -> Result<Body<Long>, Problem> {
+        panic!("as asked")
     }
 
     /// Take a moment

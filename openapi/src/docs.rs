@@ -13,13 +13,15 @@ use poem_openapi::OpenApiService;
 use crate::OPENAPI;
 
 /// Scripts and styles of the pages are inline; nothing else is loaded.
-const PAGE_POLICY: &str =
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; frame-ancestors 'none'";
+const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; frame-ancestors 'none'";
 
 /// `GET /openapi.json`
 #[handler]
 pub(crate) fn document() -> Response {
-    Response::builder().content_type("application/json").header(header::CACHE_CONTROL, "public, max-age=60").body(OPENAPI)
+    Response::builder()
+        .content_type("application/json")
+        .header(header::CACHE_CONTROL, "public, max-age=60")
+        .body(OPENAPI)
 }
 
 /// `GET /docs`: Swagger UI, its assets and the document in one page.
@@ -58,7 +60,11 @@ pub(crate) fn problems() -> Response {
     for code in Code::ALL {
         let (name, title) = (code.as_str(), code.title());
         // Writing to a String cannot fail.
-        let _ = write!(list, "<li><a href=\"/problems/{name}\"><code>{name}</code></a> {} {title}</li>", code.status().as_u16());
+        let _ = write!(
+            list,
+            "<li><a href=\"/problems/{name}\"><code>{name}</code></a> {} {title}</li>",
+            code.status().as_u16()
+        );
     }
     page(frame("Problems", &format!("<h1>Problems</h1><ul>{list}</ul>")))
 }

@@ -31,9 +31,10 @@ pub(crate) async fn stream(
     bucket: &str,
     object: &str,
 ) -> Result<Response, Problem> {
-    let unchanged = request.header(header::IF_NONE_MATCH).zip(response.header(header::ETAG)).is_some_and(|(known, etag)| {
-        known.split(',').any(|one| one.trim() == etag || one.trim() == "*")
-    });
+    let unchanged = request
+        .header(header::IF_NONE_MATCH)
+        .zip(response.header(header::ETAG))
+        .is_some_and(|(known, etag)| known.split(',').any(|one| one.trim() == etag || one.trim() == "*"));
     if unchanged {
         response.set_status(StatusCode::NOT_MODIFIED);
         response.headers_mut().remove(header::CONTENT_LENGTH);
@@ -51,7 +52,8 @@ pub(crate) async fn stream(
             (first, last - first + 1)
         }
         Part::Outside => {
-            let detail = format!("The file has {size} bytes; ask for `Range: bytes=0-{}` or less.", size.saturating_sub(1));
+            let detail =
+                format!("The file has {size} bytes; ask for `Range: bytes=0-{}` or less.", size.saturating_sub(1));
             return Err(Problem::new(Code::RangeNotSatisfiable, detail));
         }
     };

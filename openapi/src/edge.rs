@@ -30,7 +30,8 @@ pub async fn around<E: Endpoint>(inner: Arc<E>, request: Request) -> poem::Resul
     let trace = Trace::continued(request.header(TRACEPARENT), request.header(REQUEST_ID));
     let request_id = trace.request_id().to_owned();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let span = tracing::info_span!("request", %method, path, request_id, trace_id = %trace, operation = tracing::field::Empty);
+    let span =
+        tracing::info_span!("request", %method, path, request_id, trace_id = %trace, operation = tracing::field::Empty);
     let outcome = trace.scope(span.clone(), inner.call(request)).await;
     let mut response = match outcome {
         Ok(response) => response.into_response(),

@@ -81,9 +81,10 @@ async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Resul
 
 fn problem(error: ForwardError) -> Problem {
     match error {
-        ForwardError::Unavailable(service) => {
-            Problem::new(Code::Unavailable, format!("The {service} service cannot be reached at the moment. Nothing was done."))
-        }
+        ForwardError::Unavailable(service) => Problem::new(
+            Code::Unavailable,
+            format!("The {service} service cannot be reached at the moment. Nothing was done."),
+        ),
         ForwardError::TimedOut(service) => Problem::new(
             Code::Timeout,
             format!("The {service} service did not answer in time; repeat with the same Idempotency-Key."),

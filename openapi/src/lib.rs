@@ -102,9 +102,12 @@ impl Gateway {
             .around(edge::around);
         let stopping = stop.clone();
         tasks.spawn(async move {
-            let server = Server::new_with_acceptor(acceptor)
-                .idle_timeout(Duration::from_secs(75))
-                .run_with_graceful_shutdown(routes, async move { stopping.cancelled().await }, Some(Duration::from_secs(10)));
+            let server =
+                Server::new_with_acceptor(acceptor).idle_timeout(Duration::from_secs(75)).run_with_graceful_shutdown(
+                    routes,
+                    async move { stopping.cancelled().await },
+                    Some(Duration::from_secs(10)),
+                );
             if let Err(error) = server.await {
                 tracing::error!(%error, "the gateway ended");
             }

@@ -45,7 +45,8 @@ impl Routes {
     /// When it is no OpenAPI document, an operation has no service, or two paths collide.
     pub fn of(document: &str) -> Result<Self, RouteError> {
         let document: Value = serde_json::from_str(document).map_err(|error| RouteError(error.to_string()))?;
-        let paths = document.get("paths").and_then(Value::as_object).ok_or_else(|| RouteError("it has no paths".to_owned()))?;
+        let paths =
+            document.get("paths").and_then(Value::as_object).ok_or_else(|| RouteError("it has no paths".to_owned()))?;
         let mut by_path: BTreeMap<String, BTreeMap<String, Operation>> = BTreeMap::new();
         for (path, item) in paths {
             let methods = by_path.entry(normalized(path)).or_default();
@@ -67,7 +68,8 @@ impl Routes {
     /// # Errors
     /// `not_found`, or `method_not_allowed` with the methods there are.
     pub fn find(&self, method: &Method, path: &str) -> Result<&Operation, Problem> {
-        let matched = self.paths.at(path).map_err(|_| Problem::new(Code::NotFound, "There is nothing at this path."))?;
+        let matched =
+            self.paths.at(path).map_err(|_| Problem::new(Code::NotFound, "There is nothing at this path."))?;
         let wanted = if method == Method::HEAD { "GET" } else { method.as_str() };
         matched.value.get(wanted).ok_or_else(|| {
             let allow: Vec<&str> = matched.value.keys().map(String::as_str).collect();
@@ -94,7 +96,8 @@ fn read(operation: &Value, path: &str, method: &str) -> Result<Operation, RouteE
 /// The path with its parameters named by position: services may name the same one differently.
 fn normalized(path: &str) -> String {
     let segments = path.split('/').enumerate();
-    let named = segments.map(|(index, part)| if part.starts_with('{') { format!("{{p{index}}}") } else { part.to_owned() });
+    let named =
+        segments.map(|(index, part)| if part.starts_with('{') { format!("{{p{index}}}") } else { part.to_owned() });
     named.collect::<Vec<_>>().join("/")
 }
 

@@ -95,7 +95,11 @@ impl Tokens {
                 Err(poisoned) => *poisoned.into_inner() = keys,
             }
         }
-        self.known().1.get(kid).cloned().ok_or_else(|| refused("The access token was signed with a key that is not ours."))
+        self.known()
+            .1
+            .get(kid)
+            .cloned()
+            .ok_or_else(|| refused("The access token was signed with a key that is not ours."))
     }
 
     /// The key, when it is known and was asked for not too long ago.

@@ -72,7 +72,11 @@ impl Bed {
     }
 
     /// As [`Bed::run`], with settings of the service's own.
-    pub async fn run_with<S: Clone + Send + Sync + 'static>(&self, service: Service<S>, settings: &[(&str, &str)]) -> Running {
+    pub async fn run_with<S: Clone + Send + Sync + 'static>(
+        &self,
+        service: Service<S>,
+        settings: &[(&str, &str)],
+    ) -> Running {
         let manifest = service.manifest().clone();
         let door = self.door.lock().await;
         self.admit(&manifest).await;
@@ -191,7 +195,10 @@ impl Bed {
 
     /// The first event of this type that `is_it`; waits for it.
     pub async fn event<E: Event>(&self, is_it: impl Fn(&E) -> bool) -> E {
-        self.wait_for(&format!("an event {}", E::event_type()), || async { self.events(&is_it).await.into_iter().next() }).await
+        self.wait_for(&format!("an event {}", E::event_type()), || async {
+            self.events(&is_it).await.into_iter().next()
+        })
+        .await
     }
 
     /// Every event of this type that `is_it` and is in the stream now.
@@ -215,16 +222,16 @@ impl Bed {
     pub async fn connect_as(&self, user: &str) -> (async_nats::Client, Refusals) {
         let seed = self.broker.settings(user).require("NATS_SEED").expect("the user's seed");
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
-        let options = async_nats::ConnectOptions::with_nkey(seed).custom_inbox_prefix(inbox_prefix(user)).event_callback(
-            move |event| {
+        let options = async_nats::ConnectOptions::with_nkey(seed)
+            .custom_inbox_prefix(inbox_prefix(user))
+            .event_callback(move |event| {
                 let sender = sender.clone();
                 async move {
                     if let async_nats::Event::ServerError(error) = event {
                         let _gone = sender.send(error.to_string());
                     }
                 }
-            },
-        );
+            });
         let client = options.connect(self.broker.settings(user).require("NATS_URL").expect("the server")).await;
         (client.expect("a connection"), Refusals(receiver))
     }

@@ -62,7 +62,10 @@ pub fn documents(manifests: &[Manifest]) -> Result<Vec<Document>> {
 
 /// The documents whose checked-in content is another.
 pub fn stale(documents: &[Document]) -> Vec<&Document> {
-    documents.iter().filter(|document| std::fs::read_to_string(place(document)).ok().as_ref() != Some(&document.content)).collect()
+    documents
+        .iter()
+        .filter(|document| std::fs::read_to_string(place(document)).ok().as_ref() != Some(&document.content))
+        .collect()
 }
 
 /// Writes what is stale, and tells which.

@@ -222,7 +222,10 @@ impl Inner {
             if Instant::now() >= deadline {
                 return self.kill();
             }
-            #[expect(clippy::disallowed_methods, reason = "also runs in the exit hook, where no runtime is left to wait on")]
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "also runs in the exit hook, where no runtime is left to wait on"
+            )]
             std::thread::sleep(LOOK);
         }
     }

@@ -85,7 +85,16 @@ impl System {
             Some(port) => port,
             None => ports::free()?,
         };
-        let mut system = Self { processes: BTreeMap::new(), ops: BTreeMap::new(), gateway_port, postgres, nats, redis, mail, directory };
+        let mut system = Self {
+            processes: BTreeMap::new(),
+            ops: BTreeMap::new(),
+            gateway_port,
+            postgres,
+            nats,
+            redis,
+            mail,
+            directory,
+        };
         progress("streams, consumers and buckets");
         system.provision().await?;
         for service in SERVICES {
@@ -106,7 +115,9 @@ impl System {
 
     /// The settings of the user `operator` (or `debug`), for commands that speak NATS.
     pub fn settings(&self, user: &str) -> Settings {
-        Settings::default().with("NATS_URL", self.nats.url()).with("NATS_SEED_FILE", self.seed_file(user).display().to_string())
+        Settings::default()
+            .with("NATS_URL", self.nats.url())
+            .with("NATS_SEED_FILE", self.seed_file(user).display().to_string())
     }
 
     /// The file with a NATS user's seed.

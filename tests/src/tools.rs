@@ -50,7 +50,8 @@ fn installed(file: PathBuf, what: &str) -> Result<PathBuf> {
 
 /// A binary of this workspace, built with the same profile as the running program.
 pub fn built(name: &str) -> Result<PathBuf> {
-    let here = std::env::current_exe().map_err(|error| StackError::new(format!("cannot find this program: {error}")))?;
+    let here =
+        std::env::current_exe().map_err(|error| StackError::new(format!("cannot find this program: {error}")))?;
     // target/<profile>/stack, or target/<profile>/deps/stack-… for a test.
     let places = here.ancestors().skip(1).take(2).map(|place| place.join(name));
     places.into_iter().find(|file| file.is_file()).ok_or_else(|| {

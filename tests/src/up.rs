@@ -115,7 +115,10 @@ fn panel(system: &System, took: Duration) -> String {
     }
     row("variables", ". .argosy/env");
     row("logs", ".argosy/logs");
-    let _ = write!(text, "\nTry:  curl '{url}/v1/products?search=lamp'\nCtrl-C stops everything; the data stays until `make clean`.");
+    let _ = write!(
+        text,
+        "\nTry:  curl '{url}/v1/products?search=lamp'\nCtrl-C stops everything; the data stays until `make clean`."
+    );
     text
 }
 
@@ -131,7 +134,10 @@ impl OnlyOne {
         let known = std::fs::read_to_string(&path).unwrap_or_default();
         let running = Path::new("/proc").join(known.trim()).join("comm");
         if !known.trim().is_empty() && std::fs::read_to_string(running).is_ok_and(|name| name.trim() == "stack") {
-            return Err(StackError::new(format!("it runs already (process {}); stop it with `make down`", known.trim())));
+            return Err(StackError::new(format!(
+                "it runs already (process {}); stop it with `make down`",
+                known.trim()
+            )));
         }
         std::fs::write(&path, std::process::id().to_string()).doing(|| format!("write {}", path.display()))?;
         Ok(Self { path })

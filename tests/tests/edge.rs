@@ -27,10 +27,13 @@ async fn every_answer_has_a_request_id_and_security_headers() {
 
     let answer = shop.nobody().get("/v1/products?limit=1").await;
     assert!(answer.header("x-request-id").starts_with("req_"), "{:?}", answer.headers);
-    for (name, value) in [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")] {
+    for (name, value) in
+        [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")]
+    {
         assert_eq!(answer.header(name), value);
     }
-    let mine = Answer::of(shop.nobody().request(Method::GET, "/v1/nothing").header("X-Request-Id", "client-chosen-1")).await;
+    let mine =
+        Answer::of(shop.nobody().request(Method::GET, "/v1/nothing").header("X-Request-Id", "client-chosen-1")).await;
     assert_eq!(mine.at("/request_id"), "client-chosen-1");
 }
 
@@ -66,7 +69,10 @@ async fn only_our_own_unexpired_tokens_are_believed() {
         ("empty", String::new()),
         ("alg none", token(&with("alg", json!("none"), &header), &claims, b"")),
         ("HS256 with a guessed key", token(&with("alg", json!("HS256"), &header), &claims, &[7; 32])),
-        ("another subject under the old signature", token(&header, &with("sub", json!("usr_01h455vb4pex5vsknk084sn02q"), &claims), &signature)),
+        (
+            "another subject under the old signature",
+            token(&header, &with("sub", json!("usr_01h455vb4pex5vsknk084sn02q"), &claims), &signature),
+        ),
         ("roles raised", token(&header, &with("roles", json!(["admin"]), &claims), &signature)),
         ("expired", token(&header, &with("exp", json!(now - 3600), &claims), &signature)),
         ("unknown key", token(&with("kid", json!("nobody's"), &header), &claims, &signature)),
@@ -85,7 +91,8 @@ async fn only_our_own_unexpired_tokens_are_believed() {
         assert_eq!(person.get("/v1/products").await.status, 401, "{what}");
     }
     shop.nobody().get("/v1/users/me").await.problem("unauthenticated");
-    let basic = Answer::of(shop.nobody().request(Method::GET, "/v1/users/me").header("Authorization", "Basic eDp5")).await;
+    let basic =
+        Answer::of(shop.nobody().request(Method::GET, "/v1/users/me").header("Authorization", "Basic eDp5")).await;
     basic.problem("unauthenticated");
 }
 
@@ -119,7 +126,11 @@ async fn bad_bodies_are_refused_and_pointed_at() {
     Answer::of(post(String::new(), "application/json")).await.problem("malformed_request");
     Answer::of(post("a=b".to_owned(), "application/x-www-form-urlencoded")).await.problem("unsupported_media_type");
     Answer::of(post("x".repeat(3_000_000), "application/json")).await.problem("payload_too_large");
-    let unknown = Answer::of(post(json!({ "email": "a@example.com", "password": "12345678", "admin": true }).to_string(), "application/json")).await;
+    let unknown = Answer::of(post(
+        json!({ "email": "a@example.com", "password": "12345678", "admin": true }).to_string(),
+        "application/json",
+    ))
+    .await;
     unknown.problem("invalid_request");
     assert_eq!(unknown.at("/errors/0/pointer"), "/admin", "{unknown}");
     nobody.get("/v1/products?limit=0").await.problem("malformed_request");
@@ -166,7 +177,10 @@ async fn the_reference_the_document_and_the_problem_pages_are_served() {
     let document = nobody.get("/openapi.json").await;
     assert_eq!(document.json, serde_json::from_str::<Value>(include_str!("../../openapi/openapi.json")).unwrap());
     let reference = String::from_utf8(nobody.get("/docs").await.bytes).unwrap();
-    assert!(reference.contains("place_order") && reference.contains("SwaggerUIBundle"), "the reference has the document and its code");
+    assert!(
+        reference.contains("place_order") && reference.contains("SwaggerUIBundle"),
+        "the reference has the document and its code"
+    );
     for host in ["https://unpkg.com", "https://cdn."] {
         assert!(!reference.contains(&format!("src=\"{host}")), "the reference loads from {host}");
     }

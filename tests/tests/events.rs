@@ -13,7 +13,8 @@ const PAGE: &str = include_str!("../../docs/EVENTS.md");
 
 async fn debugger(shop: &Shop) -> Client {
     let seed = std::fs::read_to_string(shop.system.seed_file(DEBUG)).unwrap();
-    let options = async_nats::ConnectOptions::with_nkey(seed.trim().to_owned()).custom_inbox_prefix(inbox_prefix(DEBUG));
+    let options =
+        async_nats::ConnectOptions::with_nkey(seed.trim().to_owned()).custom_inbox_prefix(inbox_prefix(DEBUG));
     options.connect(shop.system.nats.url()).await.unwrap()
 }
 
@@ -48,7 +49,14 @@ async fn an_orders_events_can_be_watched_as_they_happen() {
             let (entity, verb) = kind.trim_end_matches(".v1").split_once('.').unwrap();
             assert!(message.subject.starts_with(&format!("evt.{entity}.{verb}.")), "{} is {kind}", message.subject);
             seen.push(kind);
-            let wanted = ["order.placed.v1", "payment.captured.v1", "order.confirmed.v1", "stock.sold.v1", "invoice.issued.v1", "invoice.rendered.v1"];
+            let wanted = [
+                "order.placed.v1",
+                "payment.captured.v1",
+                "order.confirmed.v1",
+                "stock.sold.v1",
+                "invoice.issued.v1",
+                "invoice.rendered.v1",
+            ];
             if wanted.iter().all(|one| seen.iter().any(|kind| kind == one)) {
                 return;
             }
@@ -71,7 +79,8 @@ async fn one_trace_runs_from_the_request_to_the_last_event() {
         "shipping_address": { "name": "Ines", "line1": "Kai 1", "city": "Hamburg", "postal_code": "20457", "country": "DE" },
     });
     let request = ines.request(reqwest::Method::POST, "/v1/orders").json(&body).header("Idempotency-Key", "traced");
-    let placed = crate::shop::Answer::of(request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))).await;
+    let placed =
+        crate::shop::Answer::of(request.header("traceparent", format!("00-{trace}-00f067aa0ba902b7-01"))).await;
     assert_eq!(placed.status, 201, "{placed}");
 
     let mut kinds = Vec::new();
@@ -79,13 +88,17 @@ async fn one_trace_runs_from_the_request_to_the_last_event() {
         while let Some(message) = watched.next().await {
             if header(message.headers.as_ref(), "traceparent").contains(&trace) {
                 kinds.push(header(message.headers.as_ref(), "ce-type"));
-                if kinds.iter().any(|kind| kind == "invoice.rendered.v1") && kinds.iter().any(|kind| kind == "stock.sold.v1") {
+                if kinds.iter().any(|kind| kind == "invoice.rendered.v1")
+                    && kinds.iter().any(|kind| kind == "stock.sold.v1")
+                {
                     return;
                 }
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), watching).await.unwrap_or_else(|_| panic!("the trace has only {kinds:?}"));
+    tokio::time::timeout(Duration::from_secs(30), watching)
+        .await
+        .unwrap_or_else(|_| panic!("the trace has only {kinds:?}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,7 +125,10 @@ async fn streams_and_consumers_can_be_looked_at_but_not_changed() {
         let debugger = debugger.clone();
         async move {
             let request = async_nats::Request::new().payload(body.into()).timeout(Some(Duration::from_secs(1)));
-            debugger.send_request(subject, request).await.map(|answer| serde_json::from_slice::<Value>(&answer.payload).unwrap())
+            debugger
+                .send_request(subject, request)
+                .await
+                .map(|answer| serde_json::from_slice::<Value>(&answer.payload).unwrap())
         }
     };
 
@@ -122,7 +138,11 @@ async fn streams_and_consumers_can_be_looked_at_but_not_changed() {
     assert!(info["config"]["subjects"].as_array().unwrap().contains(&"evt.order.placed.*".into()), "{info}");
     let consumer = ask("$JS.API.CONSUMER.INFO.ORDER.payment-charge-placed", "").await.unwrap();
     assert_eq!(consumer["config"]["filter_subject"], "evt.order.placed.*", "{consumer}");
-    for forbidden in ["$JS.API.STREAM.DELETE.ORDER", "$JS.API.STREAM.PURGE.ORDER", "$JS.API.CONSUMER.DELETE.ORDER.payment-charge-placed"] {
+    for forbidden in [
+        "$JS.API.STREAM.DELETE.ORDER",
+        "$JS.API.STREAM.PURGE.ORDER",
+        "$JS.API.CONSUMER.DELETE.ORDER.payment-charge-placed",
+    ] {
         let refused = debugger.request(forbidden, "".into());
         let refused = tokio::time::timeout(Duration::from_millis(500), refused).await;
         assert!(!matches!(refused, Ok(Ok(_))), "the debugging user may {forbidden}");

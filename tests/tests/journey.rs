@@ -55,7 +55,8 @@ async fn a_customer_registers_browses_orders_is_charged_and_gets_the_invoice() {
     let pdf = ines.get(&format!("/v1/invoices/{invoice_id}/documents/pdf")).await;
     assert_eq!((pdf.status, pdf.header("content-type")), (200, "application/pdf"));
     let text = pdf_text(&pdf.bytes).unwrap();
-    for expected in [invoice["number"].as_str().unwrap(), number, &sku, &format!("{}.{:02}", total / 100, total % 100)] {
+    for expected in [invoice["number"].as_str().unwrap(), number, &sku, &format!("{}.{:02}", total / 100, total % 100)]
+    {
         assert!(text.contains(expected), "expected {expected} in the invoice:\n{text}");
     }
 }
@@ -70,7 +71,8 @@ async fn the_invoice_mail_has_a_link_that_works_without_signing_in() {
     let invoice = ines.until(&format!("/v1/orders/{id}/invoice"), "/documents/0/state", "rendered").await;
 
     let mail = shop.mail(&ines.email, invoice["number"].as_str().unwrap()).await;
-    let link = mail.text.split_whitespace().find(|word| word.contains("/documents/pdf?token=")).expect("a link").to_owned();
+    let link =
+        mail.text.split_whitespace().find(|word| word.contains("/documents/pdf?token=")).expect("a link").to_owned();
     let path = link.strip_prefix(&shop.system.gateway_url()).unwrap_or_else(|| panic!("{link} is not the gateway's"));
 
     let pdf = shop.nobody().get(path).await;

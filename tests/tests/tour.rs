@@ -22,7 +22,8 @@ async fn the_tour_works_as_printed() {
     std::fs::create_dir(scratch.path().join(".argosy")).unwrap();
     let mut env = format!("GATEWAY_URL='{}'\nMAIL_URL='{}'\n", shop.system.gateway_url(), shop.system.mail.url());
     for account in ACCOUNTS {
-        env += &format!("DEMO_{0}_EMAIL='{1}'\nDEMO_{0}_PASSWORD='{2}'\n", account.role, account.email, account.password);
+        env +=
+            &format!("DEMO_{0}_EMAIL='{1}'\nDEMO_{0}_PASSWORD='{2}'\n", account.role, account.email, account.password);
     }
     std::fs::write(scratch.path().join(".argosy/env"), env).unwrap();
     let script = format!("set -euo pipefail\n{}", tour());

@@ -98,7 +98,11 @@ mod inspect {
     use super::{OPERATOR, Settings, Topology, connect, jetstream, say, text};
 
     /// Every message of a stream that `filter` matches.
-    async fn messages(settings: &Settings, stream: &str, filter: &str) -> Result<Vec<async_nats::jetstream::Message>, String> {
+    async fn messages(
+        settings: &Settings,
+        stream: &str,
+        filter: &str,
+    ) -> Result<Vec<async_nats::jetstream::Message>, String> {
         let client = connect(settings, OPERATOR).await.map_err(text)?;
         let stream = jetstream(&client).get_stream(stream).await.map_err(text)?;
         let config = OrderedConfig {

@@ -32,7 +32,8 @@ impl<E> Received<E> {
 /// # Errors
 /// What does not agree, as a sentence; such a message is dead.
 pub(crate) fn open<E: Event>(message: &jetstream::Message) -> Result<Received<E>, String> {
-    let header = |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
+    let header =
+        |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
     let kind = header("ce-type").ok_or("the header ce-type is missing")?;
     if kind != E::event_type() {
         return Err(format!("ce-type is {kind}, not {}", E::event_type()));
@@ -44,7 +45,8 @@ pub(crate) fn open<E: Event>(message: &jetstream::Message) -> Result<Received<E>
     if id.get_version_num() != 7 {
         return Err("ce-id is not a UUIDv7".to_owned());
     }
-    let event: E = serde_json::from_slice(&message.payload).map_err(|error| format!("the body is no {kind}: {error}"))?;
+    let event: E =
+        serde_json::from_slice(&message.payload).map_err(|error| format!("the body is no {kind}: {error}"))?;
     if message.subject.as_str() != event.subject() {
         return Err(format!("the subject is {}, the body belongs to {}", message.subject, event.subject()));
     }

@@ -60,7 +60,11 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
             return Err(Problem::new(Code::MalformedRequest, "The request needs a JSON body and has none.").into());
         }
         if !json {
-            return Err(Problem::new(Code::UnsupportedMediaType, "Send the body with `Content-Type: application/json`.").into());
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "Send the body with `Content-Type: application/json`.",
+            )
+            .into());
         }
         Ok(Self(parse(&bytes)?))
     }
@@ -69,7 +73,8 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Body<T> {
 impl<T: Type + Serialize> ApiResponse for Body<T> {
     fn meta() -> MetaResponses {
         let content = vec![MetaMediaType { content_type: Self::CONTENT_TYPE, schema: T::schema_ref() }];
-        let response = MetaResponse { description: "Done", status: Some(200), status_range: None, content, headers: vec![] };
+        let response =
+            MetaResponse { description: "Done", status: Some(200), status_range: None, content, headers: vec![] };
         MetaResponses { responses: vec![response] }
     }
 
@@ -163,7 +168,10 @@ mod tests {
             let problem = parse::<Order>(body.as_bytes()).expect_err(body);
             assert_eq!(problem.code(), Code::InvalidRequest, "{body}: {problem}");
             let response = format!("{problem:?}");
-            assert!(response.contains(&format!("pointer: \"{expected}\"")), "{body}: expected {expected} in {response}");
+            assert!(
+                response.contains(&format!("pointer: \"{expected}\"")),
+                "{body}: expected {expected} in {response}"
+            );
         }
         for body in ["", "{", "{\"lines\":[]} x", "nonsense"] {
             assert_eq!(parse::<Order>(body.as_bytes()).expect_err(body).code(), Code::MalformedRequest, "{body}");

@@ -93,11 +93,12 @@ impl Forward<'_> {
         }
         let patience = DEADLINE + Duration::from_secs(1);
         let request = async_nats::Request::new().payload(body).headers(headers).timeout(Some(patience));
-        let message = client.send_request(subject(self.service), request).await.map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => ForwardError::Unavailable(self.service.to_owned()),
-            RequestErrorKind::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
-            _ => broken(&error),
-        })?;
+        let message =
+            client.send_request(subject(self.service), request).await.map_err(|error| match error.kind() {
+                RequestErrorKind::NoResponders => ForwardError::Unavailable(self.service.to_owned()),
+                RequestErrorKind::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
+                _ => broken(&error),
+            })?;
         read(message).ok_or_else(|| ForwardError::Broken(format!("{} gave no HTTP answer", self.service)))
     }
 }

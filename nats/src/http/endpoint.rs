@@ -1,6 +1,6 @@
 //! The service's side: a request message becomes a poem request, the answer a reply message.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_nats::{HeaderMap, HeaderName, HeaderValue, service::Request as Message};
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use poem::{
 };
 use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError};
 
-use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET};
+use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET, response::NextCursor};
 use crate::{
     contracts::TRANSFER,
     invoke::Responder,
@@ -33,10 +33,10 @@ pub(crate) fn responder(endpoint: BoxEndpoint<'static>, objects: Objects) -> Res
                 header(TRACEPARENT).map(|value| value.as_str()),
                 header(REQUEST_ID).map(|value| value.as_str()),
             );
-            let (method, target) = (header(METHOD).map_or("", |v| v.as_str()), header(TARGET).map_or("", |v| v.as_str()));
+            let (method, target) =
+                (header(METHOD).map_or("", |v| v.as_str()), header(TARGET).map_or("", |v| v.as_str()));
             let path = target.split('?').next().unwrap_or_default().to_owned();
-            let span =
-                tracing::info_span!("http", method, path, request_id = trace.request_id(), trace_id = %trace);
+            let span = tracing::info_span!("http", method, path, request_id = trace.request_id(), trace_id = %trace);
             let request_id = trace.request_id().to_owned();
             let work = async {
                 let response = match read(&message, &objects).await {
@@ -58,19 +58,33 @@ pub(crate) fn responder(endpoint: BoxEndpoint<'static>, objects: Objects) -> Res
 /// Tells the gateway at once that this instance is full.
 pub(crate) fn overloaded(message: Message) -> BoxFuture<'static, ()> {
     async move {
-        let problem = Problem::new(Code::Unavailable, "The service has more requests than it can take. Nothing was done.");
-        let request_id = message.message.headers.as_ref().and_then(|headers| headers.get(REQUEST_ID)).map(|id| id.to_string());
+        let problem =
+            Problem::new(Code::Unavailable, "The service has more requests than it can take. Nothing was done.");
+        let request_id =
+            message.message.headers.as_ref().and_then(|headers| headers.get(REQUEST_ID)).map(|id| id.to_string());
         send(&message, problem.response("", &request_id.unwrap_or_default())).await;
     }
     .boxed()
 }
 
 async fn answer(endpoint: &BoxEndpoint<'static>, request: Request) -> Result<Response, Problem> {
-    match tokio::time::timeout(DEADLINE, endpoint.call(request)).await {
-        Ok(Ok(response)) => Ok(response.into_response()),
-        Ok(Err(error)) => Err(problem(error)),
+    let target = request.uri().clone();
+    let work = AssertUnwindSafe(endpoint.call(request)).catch_unwind();
+    match tokio::time::timeout(DEADLINE, work).await {
+        Ok(Ok(Ok(response))) => Ok(linked(response.into_response(), &target)),
+        Ok(Ok(Err(error))) => Err(problem(error)),
+        Ok(Err(_panic)) => Err(Problem::internal("the endpoint panicked")),
         Err(_elapsed) => Err(Problem::new(Code::Timeout, format!("The service took over {DEADLINE:?}."))),
     }
+}
+
+/// Adds the link to the next page: the same target with another cursor.
+fn linked(response: Response, target: &Uri) -> Response {
+    let Some(NextCursor(cursor)) = response.data::<NextCursor>().cloned() else { return response };
+    let query = target.query().unwrap_or_default().split('&');
+    let kept = query.filter(|part| !part.is_empty() && !part.starts_with("cursor="));
+    let query: Vec<String> = kept.map(str::to_owned).chain([format!("cursor={}", cursor.as_str())]).collect();
+    response.with_header("Link", format!("<{}?{}>; rel=\"next\"", target.path(), query.join("&"))).into_response()
 }
 
 async fn read(message: &Message, objects: &Objects) -> Result<Request, Problem> {

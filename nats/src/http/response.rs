@@ -4,12 +4,15 @@ use poem::{IntoResponse, Response, http::StatusCode};
 use poem_openapi::{
     ApiResponse,
     registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchema, MetaSchemaRef, Registry},
-    types::Type,
+    types::{ParseFromJSON, ToJSON, Type},
 };
 use serde::Serialize;
 
 use super::{Body, OBJECT};
-use crate::contracts::Bucket;
+use crate::{
+    contracts::Bucket,
+    types::{Cursor, Page},
+};
 
 /// 201 with `Location`; `Idempotency-Replayed: true` when it is the answer of an earlier request.
 #[derive(Debug, Clone)]
@@ -72,11 +75,44 @@ impl<T: Serialize + Send> IntoResponse for Accepted<T> {
 
 impl<T: Type> ApiResponse for Accepted<T> {
     fn meta() -> MetaResponses {
-        MetaResponses { responses: vec![json_response::<T>(202, "Accepted; the resource tells how far it is", &["Location"])] }
+        MetaResponses {
+            responses: vec![json_response::<T>(202, "Accepted; the resource tells how far it is", &["Location"])],
+        }
     }
 
     fn register(registry: &mut Registry) {
         T::register(registry);
+    }
+}
+
+/// A page of a list, with `Link: rel="next"` (RFC 8288) when there are more.
+#[derive(Debug, Clone)]
+pub struct Listed<T: ParseFromJSON + ToJSON>(pub Page<T>);
+
+/// Where the next page begins; the endpoint's host makes the link of it, knowing the request's target.
+#[derive(Clone)]
+pub(super) struct NextCursor(pub(super) Cursor);
+
+impl<T: ParseFromJSON + ToJSON + Serialize + Send> IntoResponse for Listed<T> {
+    fn into_response(self) -> Response {
+        let next = self.0.next_cursor.clone();
+        let mut response = Body(self.0).into_response();
+        if let Some(cursor) = next {
+            response.set_data(NextCursor(cursor));
+        }
+        response
+    }
+}
+
+impl<T: ParseFromJSON + ToJSON> ApiResponse for Listed<T> {
+    fn meta() -> MetaResponses {
+        let mut response = json_response::<Page<T>>(200, "A page of the list", &["Link"]);
+        response.headers.iter_mut().for_each(|header| header.required = false);
+        MetaResponses { responses: vec![response] }
+    }
+
+    fn register(registry: &mut Registry) {
+        Page::<T>::register(registry);
     }
 }
 
@@ -92,8 +128,13 @@ impl IntoResponse for NoContent {
 
 impl ApiResponse for NoContent {
     fn meta() -> MetaResponses {
-        let response =
-            MetaResponse { description: "Done", status: Some(204), status_range: None, content: vec![], headers: vec![] };
+        let response = MetaResponse {
+            description: "Done",
+            status: Some(204),
+            status_range: None,
+            content: vec![],
+            headers: vec![],
+        };
         MetaResponses { responses: vec![response] }
     }
 
@@ -119,8 +160,11 @@ pub struct File {
 
 impl IntoResponse for File {
     fn into_response(self) -> Response {
-        let safe: String =
-            self.filename.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' }).collect();
+        let safe: String = self
+            .filename
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' })
+            .collect();
         Response::builder()
             .content_type(&self.content_type)
             .header(OBJECT, format!("{}/{}", self.bucket.name, self.object))
@@ -145,7 +189,10 @@ impl ApiResponse for File {
             headers: vec![header("Content-Disposition"), header("ETag")],
         };
         MetaResponses {
-            responses: vec![response(200, "The file, in its own media type"), response(206, "The requested range of the file")],
+            responses: vec![
+                response(200, "The file, in its own media type"),
+                response(206, "The requested range of the file"),
+            ],
         }
     }
 
@@ -163,5 +210,11 @@ fn json_response<T: Type>(status: u16, description: &'static str, headers: &[&st
 }
 
 fn header(name: &str) -> MetaHeader {
-    MetaHeader { name: name.to_owned(), description: None, required: true, deprecated: false, schema: String::schema_ref() }
+    MetaHeader {
+        name: name.to_owned(),
+        description: None,
+        required: true,
+        deprecated: false,
+        schema: String::schema_ref(),
+    }
 }

@@ -25,7 +25,11 @@ struct State {
 }
 
 /// Looks for loss and puts back into the outbox what the stream may miss.
-pub(super) async fn check(connection: &mut AsyncPgConnection, jetstream: &jetstream::Context, name: &str) -> Result<(), String> {
+pub(super) async fn check(
+    connection: &mut AsyncPgConnection,
+    jetstream: &jetstream::Context,
+    name: &str,
+) -> Result<(), String> {
     let stream = match jetstream.get_stream(name).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), GetStreamErrorKind::JetStream(_)) => {
@@ -43,7 +47,9 @@ pub(super) async fn check(connection: &mut AsyncPgConnection, jetstream: &jetstr
     let sequence = u64::try_from(known.last_sequence).unwrap_or_default();
     let lost_since = if known.stream_created != created {
         Some(DateTime::UNIX_EPOCH)
-    } else if info.state.last_sequence < sequence || !holds(&stream, sequence, known.last_event_id, info.state.first_sequence).await? {
+    } else if info.state.last_sequence < sequence
+        || !holds(&stream, sequence, known.last_event_id, info.state.first_sequence).await?
+    {
         Some(Utc::now() - WINDOW)
     } else {
         None

@@ -143,7 +143,8 @@ impl Relay {
         let (id, event_id) = (pending.id, pending.event_id);
         let mut headers = HeaderMap::new();
         for (name, value) in pending.headers.as_object().into_iter().flatten() {
-            let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.as_str().unwrap_or_default().parse::<HeaderValue>())
+            let (Ok(name), Ok(value)) =
+                (name.parse::<HeaderName>(), value.as_str().unwrap_or_default().parse::<HeaderValue>())
             else {
                 return Published::Parked { id, reason: format!("the header `{name}` cannot travel") };
             };

@@ -12,7 +12,10 @@ use std::{
 };
 
 use diesel_async::SimpleAsyncConnection;
-use poem::{EndpointExt, IntoResponse, Response, Route, Server, get, handler, http::StatusCode, listener::TcpListener, web::Data};
+use poem::{
+    EndpointExt, IntoResponse, Response, Route, Server, get, handler, http::StatusCode, listener::TcpListener,
+    web::Data,
+};
 use serde_json::{Value, json};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,9 +26,10 @@ use crate::config::Settings;
 pub(super) async fn serve(runtime: &Runtime, stop: &CancellationToken, tasks: &TaskTracker) -> Result<(), StartError> {
     let Some(address) = runtime.settings.get("OPS_ADDR")? else { return Ok(()) };
     let routes = Route::new().at("/livez", get(livez)).at("/readyz", get(readyz)).data(runtime.clone());
-    let listener = poem::listener::Listener::into_acceptor(TcpListener::bind(address.clone())).await.map_err(|error| {
-        StartError::Other(format!("OPS_ADDR {address} cannot be listened on ({error}); choose another port"))
-    })?;
+    let listener =
+        poem::listener::Listener::into_acceptor(TcpListener::bind(address.clone())).await.map_err(|error| {
+            StartError::Other(format!("OPS_ADDR {address} cannot be listened on ({error}); choose another port"))
+        })?;
     let stopping = stop.clone();
     tasks.spawn(async move {
         let server = Server::new_with_acceptor(listener).run_with_graceful_shutdown(
@@ -69,7 +73,9 @@ async fn readyz(Data(runtime): Data<&Runtime>) -> Response {
 
 async fn timed(check: impl Future<Output = Result<(), String>>) -> Value {
     let started = Instant::now();
-    let outcome = tokio::time::timeout(Duration::from_secs(2), check).await.unwrap_or_else(|_| Err("no answer in 2 s".to_owned()));
+    let outcome = tokio::time::timeout(Duration::from_secs(2), check)
+        .await
+        .unwrap_or_else(|_| Err("no answer in 2 s".to_owned()));
     let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     match outcome {
         Ok(()) => json!({ "ok": true, "micros": micros }),

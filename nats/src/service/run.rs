@@ -12,8 +12,7 @@ use crate::{
     config::Settings,
     connect::{connect, inbox_prefix, jetstream},
     database::Database,
-    http,
-    idempotency,
+    http, idempotency,
     invoke::{Caller, Responder, refuse_busy},
     manifest::Manifest,
     objects::Objects,
@@ -91,7 +90,8 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             tasks.spawn(task(state.clone(), &runtime, stop.clone()));
         }
         if !self.manifest.publishes.is_empty() {
-            let relay = Relay { database: runtime.database.clone(), jetstream: runtime.jetstream.clone(), service: self.name };
+            let relay =
+                Relay { database: runtime.database.clone(), jetstream: runtime.jetstream.clone(), service: self.name };
             tasks.spawn(relay.run(stop.clone()));
         }
         tasks.spawn(forget_old_answers(runtime.database.clone(), stop.clone()));

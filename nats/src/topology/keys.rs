@@ -66,8 +66,7 @@ fn new_key(path: &Path) -> Result<KeyPair, KeyError> {
     let pair = KeyPair::new_user();
     let seed = pair.seed().map_err(|_| KeyError::Seed { path: path.to_owned() })?;
     let fault = |source| KeyError::File { path: path.to_owned(), source };
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
     file.write_all(seed.as_bytes()).map_err(fault)?;
     Ok(pair)
 }

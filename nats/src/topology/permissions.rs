@@ -165,7 +165,8 @@ fn debug(manifests: &[Manifest]) -> Permissions {
         subjects.subscribe(subject);
     }
     // Single messages of the event streams, never of the buckets: those hold people's documents.
-    let streams = manifests.iter().filter(|manifest| !manifest.publishes.is_empty()).map(|manifest| stream_of(&manifest.service));
+    let streams =
+        manifests.iter().filter(|manifest| !manifest.publishes.is_empty()).map(|manifest| stream_of(&manifest.service));
     for stream in streams.chain([DEAD.to_owned()]) {
         subjects.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"));
         subjects.publish(format!("$JS.API.DIRECT.GET.{stream}"));

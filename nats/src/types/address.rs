@@ -46,20 +46,12 @@ jsonb_column!(Address);
 
 impl Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Address")
-            .field("country", &self.country)
-            .finish_non_exhaustive()
+        f.debug_struct("Address").field("country", &self.country).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use poem_openapi::types::{ParseFromJSON, ToJSON};
     use serde_json::json;
@@ -79,17 +71,11 @@ mod tests {
     #[test]
     fn errors_point_at_the_field() {
         let json = r#"{"name": "Ada", "line1": "x", "city": "Hamburg", "country": "XX"}"#;
-        let error = serde_path_to_error::deserialize::<_, Address>(
-            &mut serde_json::Deserializer::from_str(json),
-        );
+        let error = serde_path_to_error::deserialize::<_, Address>(&mut serde_json::Deserializer::from_str(json));
         let error = error.unwrap_err();
         assert_eq!(error.path().to_string(), "country");
-        assert!(
-            error.to_string().contains("`XX` is not an ISO 3166-1"),
-            "{error}"
-        );
-        let unknown =
-            json!({"name": "Ada", "line1": "x", "city": "y", "country": "DE", "planet": "Earth"});
+        assert!(error.to_string().contains("`XX` is not an ISO 3166-1"), "{error}");
+        let unknown = json!({"name": "Ada", "line1": "x", "city": "y", "country": "DE", "planet": "Earth"});
         assert!(serde_json::from_value::<Address>(unknown.clone()).is_err());
         assert!(Address::parse_from_json(Some(unknown)).is_err());
     }

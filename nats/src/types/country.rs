@@ -40,14 +40,9 @@ impl FromStr for CountryCode {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         // The library ignores case; the standard and our columns do not.
-        let country = celes::Country::from_alpha2(text)
-            .ok()
-            .filter(|country| country.alpha2 == text);
+        let country = celes::Country::from_alpha2(text).ok().filter(|country| country.alpha2 == text);
         country
-            .map(|country| Self {
-                code: country.alpha2,
-                name: country.long_name,
-            })
+            .map(|country| Self { code: country.alpha2, name: country.long_name })
             .ok_or_else(|| Invalid::quoting(text, "is not an ISO 3166-1 alpha-2 country code"))
     }
 }
@@ -84,13 +79,7 @@ string_type!(CountryCode);
 text_column!(CountryCode);
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -100,9 +89,7 @@ mod tests {
             let country: CountryCode = code.parse().unwrap();
             assert_eq!((country.as_str(), country.name()), (code, name));
         }
-        for text in [
-            "", "de", "De", "DEU", "ZZ", "EU", "UK", "D", "276", "Germany",
-        ] {
+        for text in ["", "de", "De", "DEU", "ZZ", "EU", "UK", "D", "276", "Germany"] {
             assert!(text.parse::<CountryCode>().is_err(), "{text}");
         }
     }

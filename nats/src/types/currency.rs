@@ -70,10 +70,7 @@ impl FromStr for Currency {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match Iso::from_code(text) {
             Some(iso) if iso.exponent().is_some() => Ok(Self(iso)),
-            Some(_) => Err(Invalid::quoting(
-                text,
-                "is not a currency that money can be counted in",
-            )),
+            Some(_) => Err(Invalid::quoting(text, "is not a currency that money can be counted in")),
             None => Err(Invalid::quoting(text, "is not an ISO 4217 currency code")),
         }
     }
@@ -99,31 +96,14 @@ string_type!(Currency);
 text_column!(Currency);
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn exponents() {
-        for (code, digits) in [
-            ("JPY", 0),
-            ("EUR", 2),
-            ("HUF", 2),
-            ("JOD", 3),
-            ("CLF", 4),
-            ("ISK", 0),
-        ] {
-            assert_eq!(
-                code.parse::<Currency>().unwrap().exponent(),
-                digits,
-                "{code}"
-            );
+        for (code, digits) in [("JPY", 0), ("EUR", 2), ("HUF", 2), ("JOD", 3), ("CLF", 4), ("ISK", 0)] {
+            assert_eq!(code.parse::<Currency>().unwrap().exponent(), digits, "{code}");
         }
     }
 

@@ -15,9 +15,7 @@ use super::{
 /// after it, no exponent, no plus sign.
 ///
 /// Equality is that of numbers (`1.5` equals `1.50`); the digits are kept as they were written.
-#[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow,
-)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, AsExpression, FromSqlRow)]
 #[diesel(sql_type = sql_types::Text)]
 pub struct DecimalString(Decimal);
 
@@ -44,18 +42,10 @@ impl TryFrom<Decimal> for DecimalString {
 
     /// Refuses more than 12 digits before the point or 4 after it; zeros at the end do not count.
     fn try_from(number: Decimal) -> Result<Self, Invalid> {
-        let number = if number.scale() > FRACTION {
-            number.normalize()
-        } else {
-            number
-        };
+        let number = if number.scale() > FRACTION { number.normalize() } else { number };
         if number.scale() <= FRACTION && number.abs() < Decimal::new(10i64.pow(WHOLE), 0) {
             // Minus zero is zero.
-            Ok(Self(if number.is_zero() {
-                number.abs()
-            } else {
-                number
-            }))
+            Ok(Self(if number.is_zero() { number.abs() } else { number }))
         } else {
             Err(Invalid::quoting(&number.to_string(), RULE))
         }
@@ -75,9 +65,8 @@ impl FromStr for DecimalString {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let refuse = || Invalid::quoting(text, RULE);
-        let digits = |part: &str, most: usize| {
-            (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit())
-        };
+        let digits =
+            |part: &str, most: usize| (1..=most).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let well_formed = match unsigned.split_once('.') {
             Some((whole, fraction)) => digits(whole, 12) && digits(fraction, 4),
@@ -86,9 +75,7 @@ impl FromStr for DecimalString {
         if !well_formed {
             return Err(refuse());
         }
-        Decimal::from_str_exact(text)
-            .map_err(|_| refuse())?
-            .try_into()
+        Decimal::from_str_exact(text).map_err(|_| refuse())?.try_into()
     }
 }
 
@@ -117,13 +104,7 @@ string_type!(DecimalString);
 text_column!(DecimalString);
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -135,22 +116,9 @@ mod tests {
             assert_eq!(text.parse::<DecimalString>().unwrap().to_string(), text);
         }
         assert_eq!("-0.0".parse::<DecimalString>().unwrap().to_string(), "0.0");
-        for text in [
-            "",
-            "-",
-            ".",
-            "1.",
-            ".5",
-            "+1",
-            "1e3",
-            "1,5",
-            " 1",
-            "1_000",
-            "1.00000",
-            "1234567890123",
-            "NaN",
-            "١",
-        ] {
+        for text in
+            ["", "-", ".", "1.", ".5", "+1", "1e3", "1,5", " 1", "1_000", "1.00000", "1234567890123", "NaN", "١"]
+        {
             assert!(text.parse::<DecimalString>().is_err(), "{text}");
         }
         assert!(serde_json::from_str::<DecimalString>("1.5").is_err());

@@ -23,11 +23,7 @@ pub trait StringType: FromStr<Err = Invalid> + Display + Send + Sync {
 
 /// A string schema with an example; callers add the pattern or the lengths.
 pub fn string_schema(description: &'static str, example: &str) -> MetaSchema {
-    MetaSchema {
-        description: Some(description),
-        example: Some(example.into()),
-        ..MetaSchema::new("string")
-    }
+    MetaSchema { description: Some(description), example: Some(example.into()), ..MetaSchema::new("string") }
 }
 
 /// The methods of `poem_openapi::types::Type` that are the same for all of our leaf types.
@@ -42,9 +38,7 @@ macro_rules! leaf_type {
             Some(self)
         }
 
-        fn raw_element_iter<'a>(
-            &'a self,
-        ) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
+        fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self::RawElementValueType> + 'a> {
             Box::new(self.as_raw_value().into_iter())
         }
     };
@@ -151,10 +145,10 @@ macro_rules! jsonb_column {
                 out: &mut diesel::serialize::Output<'b, '_, diesel::pg::Pg>,
             ) -> diesel::serialize::Result {
                 let json = serde_json::to_value(self)?;
-                <serde_json::Value as diesel::serialize::ToSql<
-                    diesel::sql_types::Jsonb,
-                    diesel::pg::Pg,
-                >>::to_sql(&json, &mut out.reborrow())
+                <serde_json::Value as diesel::serialize::ToSql<diesel::sql_types::Jsonb, diesel::pg::Pg>>::to_sql(
+                    &json,
+                    &mut out.reborrow(),
+                )
             }
         }
 

@@ -94,20 +94,14 @@ pub struct Id<K: Kind> {
 
 impl<K: Kind> Id<K> {
     /// A new id (UUIDv7) of this moment; ids made by one process ascend.
-    #[expect(
-        clippy::new_without_default,
-        reason = "two defaults would differ: an id is made, never assumed"
-    )]
+    #[expect(clippy::new_without_default, reason = "two defaults would differ: an id is made, never assumed")]
     pub fn new() -> Self {
         Self::from_uuid(Uuid::now_v7())
     }
 
     /// The id with this UUID, of whatever version.
     pub const fn from_uuid(uuid: Uuid) -> Self {
-        Self {
-            uuid,
-            kind: PhantomData,
-        }
+        Self { uuid, kind: PhantomData }
     }
 
     /// The UUID, as it stands in the database.
@@ -162,20 +156,10 @@ impl<K: Kind> FromStr for Id<K> {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let prefix = K::PREFIX;
-        let Some(suffix) = text
-            .strip_prefix(prefix)
-            .and_then(|rest| rest.strip_prefix('_'))
-        else {
-            return Err(Invalid::quoting(
-                text,
-                &format!("is not an id of this kind: it must start with `{prefix}_`"),
-            ));
+        let Some(suffix) = text.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('_')) else {
+            return Err(Invalid::quoting(text, &format!("is not an id of this kind: it must start with `{prefix}_`")));
         };
-        let rule = || {
-            format!(
-                "is not an id: `{prefix}_` must be followed by 26 characters of lower-case base32"
-            )
-        };
+        let rule = || format!("is not an id: `{prefix}_` must be followed by 26 characters of lower-case base32");
         decode(suffix)
             .map(|value| Self::from_uuid(Uuid::from_u128(value)))
             .ok_or_else(|| Invalid::quoting(text, &rule()))
@@ -191,10 +175,7 @@ impl<K: Kind> StringType for Id<K> {
         MetaSchema {
             format: Some("typeid"),
             pattern: Some(format!("^{}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$", K::PREFIX)),
-            ..string_schema(
-                K::DESCRIPTION,
-                &format!("{}_01h455vb4pex5vsknk084sn02q", K::PREFIX),
-            )
+            ..string_schema(K::DESCRIPTION, &format!("{}_01h455vb4pex5vsknk084sn02q", K::PREFIX))
         }
     }
 }

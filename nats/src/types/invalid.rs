@@ -19,16 +19,8 @@ impl Invalid {
     /// A refusal that begins with the quoted value: `` `input` predicate ``. Long input is cut.
     pub fn quoting(input: &str, predicate: &str) -> Self {
         const SHOWN: usize = 40;
-        let start: String = input
-            .chars()
-            .take(SHOWN)
-            .flat_map(char::escape_debug)
-            .collect();
-        let more = if input.chars().nth(SHOWN).is_some() {
-            "…"
-        } else {
-            ""
-        };
+        let start: String = input.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+        let more = if input.chars().nth(SHOWN).is_some() { "…" } else { "" };
         Self(Cow::Owned(format!("`{start}{more}` {predicate}")))
     }
 
@@ -44,15 +36,7 @@ mod tests {
 
     #[test]
     fn quotes_little_and_escaped() {
-        assert_eq!(
-            Invalid::quoting("a\n\0", "is odd").to_string(),
-            r"`a\n\0` is odd"
-        );
-        assert!(
-            Invalid::quoting(&"x".repeat(9_999), "is long")
-                .as_str()
-                .len()
-                < 70
-        );
+        assert_eq!(Invalid::quoting("a\n\0", "is odd").to_string(), r"`a\n\0` is odd");
+        assert!(Invalid::quoting(&"x".repeat(9_999), "is long").as_str().len() < 70);
     }
 }

@@ -56,10 +56,7 @@ impl FromStr for Locale {
             _ => false,
         });
         if !(language_ok && region_ok) {
-            return Err(Invalid::quoting(
-                text,
-                "is not a locale such as `en` or `de-DE`",
-            ));
+            return Err(Invalid::quoting(text, "is not a locale such as `en` or `de-DE`"));
         }
         let mut tag = language.to_ascii_lowercase();
         if let Some(region) = region {
@@ -102,41 +99,19 @@ string_type!(Locale);
 text_column!(Locale);
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn language_and_region() {
-        for (text, tag) in [
-            ("en", "en"),
-            ("DE-de", "de-DE"),
-            ("es-419", "es-419"),
-            ("gsw-ch", "gsw-CH"),
-        ] {
+        for (text, tag) in [("en", "en"), ("DE-de", "de-DE"), ("es-419", "es-419"), ("gsw-ch", "gsw-CH")] {
             assert_eq!(text.parse::<Locale>().unwrap().as_str(), tag);
         }
         let locale: Locale = "fr-CA".parse().unwrap();
         assert_eq!((locale.language(), locale.region()), ("fr", Some("CA")));
         assert_eq!(Locale::default(), "en".parse().unwrap());
-        for text in [
-            "",
-            "e",
-            "english",
-            "en-",
-            "-DE",
-            "de_DE",
-            "de-D",
-            "de-DE-1996",
-            "de-12",
-            "é-DE",
-        ] {
+        for text in ["", "e", "english", "en-", "-DE", "de_DE", "de-D", "de-DE-1996", "de-12", "é-DE"] {
             assert!(text.parse::<Locale>().is_err(), "{text}");
         }
     }

@@ -82,13 +82,8 @@ impl Money {
     }
 
     /// The sum of `amounts`, all of which must be in `currency`; zero for none.
-    pub fn sum(
-        currency: Currency,
-        amounts: impl IntoIterator<Item = Self>,
-    ) -> Result<Self, MoneyError> {
-        amounts
-            .into_iter()
-            .try_fold(Self::zero(currency), Self::checked_add)
+    pub fn sum(currency: Currency, amounts: impl IntoIterator<Item = Self>) -> Result<Self, MoneyError> {
+        amounts.into_iter().try_fold(Self::zero(currency), Self::checked_add)
     }
 
     /// The amount in major units, with exactly the currency's digits: `12.90`.
@@ -101,9 +96,7 @@ impl Money {
     pub fn from_decimal(major: Decimal, currency: Currency) -> Result<Self, MoneyError> {
         let digits = currency.exponent();
         let rounded = major.round_dp_with_strategy(digits, RoundingStrategy::MidpointAwayFromZero);
-        let missing = digits
-            .checked_sub(rounded.scale())
-            .ok_or(MoneyError::Overflow)?;
+        let missing = digits.checked_sub(rounded.scale()).ok_or(MoneyError::Overflow)?;
         10i128
             .checked_pow(missing)
             .and_then(|factor| rounded.mantissa().checked_mul(factor))
@@ -121,9 +114,7 @@ impl Money {
     }
 
     fn with(self, amount: Option<i64>) -> Result<Self, MoneyError> {
-        amount
-            .map(|amount| Self { amount, ..self })
-            .ok_or(MoneyError::Overflow)
+        amount.map(|amount| Self { amount, ..self }).ok_or(MoneyError::Overflow)
     }
 }
 
@@ -157,13 +148,7 @@ impl Example for Money {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -202,35 +187,17 @@ mod tests {
             let money = Money::from_decimal(decimal(major), currency).unwrap();
             assert_eq!(money.amount, minor, "{major} {currency}");
         }
-        assert_eq!(
-            Money::from_decimal(Decimal::MAX, Currency::EUR),
-            Err(MoneyError::Overflow)
-        );
+        assert_eq!(Money::from_decimal(Decimal::MAX, Currency::EUR), Err(MoneyError::Overflow));
     }
 
     #[test]
     fn arithmetic_is_checked() {
-        let (euro, yen) = (
-            Money::new(i64::MAX, Currency::EUR),
-            Money::new(1, Currency::JPY),
-        );
-        assert_eq!(
-            euro.checked_add(Money::new(1, Currency::EUR)),
-            Err(MoneyError::Overflow)
-        );
-        assert_eq!(
-            euro.checked_mul(Quantity::new(2).unwrap()),
-            Err(MoneyError::Overflow)
-        );
-        assert_eq!(
-            euro.checked_sub(yen),
-            Err(MoneyError::CurrencyMismatch(Currency::EUR, Currency::JPY))
-        );
+        let (euro, yen) = (Money::new(i64::MAX, Currency::EUR), Money::new(1, Currency::JPY));
+        assert_eq!(euro.checked_add(Money::new(1, Currency::EUR)), Err(MoneyError::Overflow));
+        assert_eq!(euro.checked_mul(Quantity::new(2).unwrap()), Err(MoneyError::Overflow));
+        assert_eq!(euro.checked_sub(yen), Err(MoneyError::CurrencyMismatch(Currency::EUR, Currency::JPY)));
         assert_eq!(Money::sum(Currency::JPY, [yen, yen]).unwrap().amount, 2);
-        assert_eq!(
-            Money::sum(Currency::JPY, []).unwrap(),
-            Money::zero(Currency::JPY)
-        );
+        assert_eq!(Money::sum(Currency::JPY, []).unwrap(), Money::zero(Currency::JPY));
     }
 
     #[test]
@@ -238,14 +205,7 @@ mod tests {
         for text in ["12.90 EUR", "-0.05 EUR", "1299 JPY", "1.299 JOD"] {
             assert_eq!(text.parse::<Money>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "12.90",
-            "12.901 EUR",
-            "1.5 JPY",
-            "1e3 EUR",
-            "99999999999999999999 EUR",
-        ] {
+        for text in ["", "12.90", "12.901 EUR", "1.5 JPY", "1e3 EUR", "99999999999999999999 EUR"] {
             assert!(text.parse::<Money>().is_err(), "{text}");
         }
     }

@@ -49,10 +49,7 @@ impl FromStr for Limit {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.parse::<u8>() {
             Ok(limit @ 1..=100) => Ok(Self(limit)),
-            _ => Err(Invalid::quoting(
-                text,
-                "is not a limit: it must be 1 to 100",
-            )),
+            _ => Err(Invalid::quoting(text, "is not a limit: it must be 1 to 100")),
         }
     }
 }
@@ -88,9 +85,7 @@ impl ParseFromParameter for Limit {
         Ok(value.parse()?)
     }
 
-    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(
-        values: I,
-    ) -> ParseResult<Self> {
+    fn parse_from_parameters<I: IntoIterator<Item = A>, A: AsRef<str>>(values: I) -> ParseResult<Self> {
         match values.into_iter().next() {
             Some(value) => Self::parse_from_parameter(value.as_ref()),
             None => Ok(Self::default()),
@@ -133,9 +128,7 @@ impl FromStr for Cursor {
         if (1..=LONGEST).contains(&text.len()) && text.bytes().all(known) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Invalid::new(
-                "this is not a cursor: take it from `next_cursor` of the page before",
-            ))
+            Err(Invalid::new("this is not a cursor: take it from `next_cursor` of the page before"))
         }
     }
 }
@@ -188,21 +181,12 @@ impl<T: ParseFromJSON + ToJSON> Page<T> {
         rows.truncate(limit.get());
         let last = rows.last().filter(|_| more);
         let next_cursor = last.map(|row| Cursor::encode(&key(row))).transpose()?;
-        Ok(Self {
-            data: rows.into_iter().map(map).collect(),
-            next_cursor,
-        })
+        Ok(Self { data: rows.into_iter().map(map).collect(), next_cursor })
     }
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 
@@ -210,12 +194,7 @@ mod tests {
 
     #[test]
     fn limits() {
-        assert_eq!(
-            Limit::parse_from_parameters(Vec::<String>::new())
-                .unwrap()
-                .get(),
-            20
-        );
+        assert_eq!(Limit::parse_from_parameters(Vec::<String>::new()).unwrap().get(), 20);
         assert_eq!("100".parse::<Limit>().unwrap().rows(), 101);
         for text in ["", "0", "101", "-1", "1.5", "many", "99999999999"] {
             assert!(text.parse::<Limit>().is_err(), "{text}");
@@ -226,10 +205,7 @@ mod tests {
     fn cursors() {
         let cursor = Cursor::encode(&("2026-11-20", 7)).unwrap();
         let again: Cursor = cursor.as_str().parse().unwrap();
-        assert_eq!(
-            again.decode::<(String, i32)>().unwrap(),
-            ("2026-11-20".to_owned(), 7)
-        );
+        assert_eq!(again.decode::<(String, i32)>().unwrap(), ("2026-11-20".to_owned(), 7));
         assert!(again.decode::<u64>().is_err());
         for text in ["", "a b", "a=", "ä", &"x".repeat(513)] {
             assert!(text.parse::<Cursor>().is_err(), "{text}");
@@ -239,14 +215,8 @@ mod tests {
     #[test]
     fn last_page_has_null() {
         let page = Page::from_rows(vec![1, 2], Limit(2), |row| *row, |row| row).unwrap();
-        assert_eq!(
-            serde_json::to_string(&page).unwrap(),
-            r#"{"data":[1,2],"next_cursor":null}"#
-        );
-        assert_eq!(
-            page.to_json_string(),
-            r#"{"data":[1,2],"next_cursor":null}"#
-        );
+        assert_eq!(serde_json::to_string(&page).unwrap(), r#"{"data":[1,2],"next_cursor":null}"#);
+        assert_eq!(page.to_json_string(), r#"{"data":[1,2],"next_cursor":null}"#);
         assert_eq!(<Page<i32> as Type>::name(), "Page_integer_int32");
     }
 

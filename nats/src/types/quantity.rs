@@ -20,18 +20,7 @@ use super::Invalid;
 
 /// Whole pieces, 1 to 100,000; a JSON integer, an SQL `INTEGER`.
 #[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Serialize,
-    Deserialize,
-    AsExpression,
-    FromSqlRow,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, AsExpression, FromSqlRow,
 )]
 #[serde(try_from = "i64")]
 #[diesel(sql_type = sql_types::Integer)]
@@ -47,10 +36,7 @@ impl Quantity {
     pub fn new(pieces: i64) -> Result<Self, Invalid> {
         match i32::try_from(pieces) {
             Ok(pieces) if (Self::ONE.0..=Self::MAX.0).contains(&pieces) => Ok(Self(pieces)),
-            _ => Err(Invalid::quoting(
-                &pieces.to_string(),
-                "is not a quantity: it must be 1 to 100000",
-            )),
+            _ => Err(Invalid::quoting(&pieces.to_string(), "is not a quantity: it must be 1 to 100000")),
         }
     }
 
@@ -117,9 +103,7 @@ impl Type for Quantity {
 impl ParseFromJSON for Quantity {
     fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
         let value = value.ok_or_else(ParseError::expected_input)?;
-        let pieces = value
-            .as_i64()
-            .ok_or_else(|| ParseError::custom("this must be an integer"))?;
+        let pieces = value.as_i64().ok_or_else(|| ParseError::custom("this must be an integer"))?;
         Ok(Self::new(pieces)?)
     }
 }
@@ -150,13 +134,7 @@ impl FromSql<sql_types::Integer, Pg> for Quantity {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -166,26 +144,11 @@ mod tests {
             let quantity: Quantity = serde_json::from_str(json).unwrap();
             assert_eq!(serde_json::to_string(&quantity).unwrap(), json);
             assert_eq!(quantity.to_json().unwrap().to_string(), json);
-            assert_eq!(
-                Quantity::parse_from_json(serde_json::from_str(json).unwrap()).unwrap(),
-                quantity
-            );
+            assert_eq!(Quantity::parse_from_json(serde_json::from_str(json).unwrap()).unwrap(), quantity);
         }
-        for json in [
-            "0",
-            "-1",
-            "100001",
-            "1.5",
-            "2.0",
-            "\"2\"",
-            "null",
-            "99999999999999999999",
-        ] {
+        for json in ["0", "-1", "100001", "1.5", "2.0", "\"2\"", "null", "99999999999999999999"] {
             assert!(serde_json::from_str::<Quantity>(json).is_err(), "{json}");
-            assert!(
-                Quantity::parse_from_json(serde_json::from_str(json).unwrap()).is_err(),
-                "{json}"
-            );
+            assert!(Quantity::parse_from_json(serde_json::from_str(json).unwrap()).is_err(), "{json}");
         }
         assert!(Quantity::MAX.checked_add(Quantity::ONE).is_err());
     }

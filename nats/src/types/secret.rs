@@ -114,23 +114,14 @@ impl ToJSON for Secret<String> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn shows_nothing() {
         let secret: Secret<String> = serde_json::from_str(r#""hunter2""#).unwrap();
-        assert_eq!(
-            format!("{secret} {secret:?} {:?}", Some(&secret)),
-            "*** *** Some(***)"
-        );
+        assert_eq!(format!("{secret} {secret:?} {:?}", Some(&secret)), "*** *** Some(***)");
         assert_eq!(secret.to_json(), Some("***".into()));
         assert_eq!(secret.expose(), "hunter2");
         assert_eq!(secret.into_exposed(), "hunter2");
@@ -139,13 +130,9 @@ mod tests {
 
     #[test]
     fn errors_do_not_quote_it() {
-        let error = serde_json::from_str::<Secret<String>>("123456")
-            .unwrap_err()
-            .to_string();
+        let error = serde_json::from_str::<Secret<String>>("123456").unwrap_err().to_string();
         assert!(!error.contains("123456"), "{error}");
-        let error = Secret::<String>::parse_from_json(Some(123_456.into()))
-            .unwrap_err()
-            .into_message();
+        let error = Secret::<String>::parse_from_json(Some(123_456.into())).unwrap_err().into_message();
         assert!(!error.contains("123456"), "{error}");
     }
 }

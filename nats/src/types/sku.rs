@@ -32,10 +32,7 @@ impl FromStr for Sku {
         if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
-            Err(Invalid::quoting(
-                text,
-                "is not a SKU: 1 to 64 letters, digits, `.`, `_` or `-`",
-            ))
+            Err(Invalid::quoting(text, "is not a SKU: 1 to 64 letters, digits, `.`, `_` or `-`"))
         }
     }
 }
@@ -71,13 +68,7 @@ string_type!(Sku);
 text_column!(Sku);
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 

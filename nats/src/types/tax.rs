@@ -68,9 +68,7 @@ impl FromStr for TaxCategory {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let known = Self::ALL
-            .into_iter()
-            .find(|category| category.code() == text);
+        let known = Self::ALL.into_iter().find(|category| category.code() == text);
         known.ok_or_else(|| Invalid::quoting(text, "is not a tax category: S, Z, E, AE, K, G or O"))
     }
 }
@@ -82,10 +80,7 @@ impl StringType for TaxCategory {
 
     fn schema() -> MetaSchema {
         MetaSchema {
-            enum_items: Self::ALL
-                .iter()
-                .map(|category| category.code().into())
-                .collect(),
+            enum_items: Self::ALL.iter().map(|category| category.code().into()).collect(),
             ..string_schema(
                 "UNTDID 5305: S standard, Z zero rated, E exempt, AE reverse charge, \
                  K intra-community, G export, O outside the scope of tax",
@@ -140,10 +135,7 @@ impl TaxRate {
             let rule = format!("is not a rate of tax category {category}: it must be 0");
             return Err(Invalid::quoting(&percent.to_string(), &rule));
         }
-        Ok(Self {
-            category,
-            rate: percent,
-        })
+        Ok(Self { category, rate: percent })
     }
 
     /// The category.
@@ -165,39 +157,19 @@ impl fmt::Display for TaxRate {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use super::*;
 
     #[test]
     fn rates_go_with_their_category() {
-        let rate = |category: &str, rate: &str| {
-            TaxRate::new(category.parse().unwrap(), rate.parse().unwrap())
-        };
-        for (category, percent) in [
-            ("S", "19"),
-            ("S", "5.5"),
-            ("S", "100"),
-            ("Z", "0"),
-            ("AE", "0.00"),
-            ("O", "0"),
-        ] {
+        let rate = |category: &str, rate: &str| TaxRate::new(category.parse().unwrap(), rate.parse().unwrap());
+        for (category, percent) in [("S", "19"), ("S", "5.5"), ("S", "100"), ("Z", "0"), ("AE", "0.00"), ("O", "0")] {
             assert!(rate(category, percent).is_ok(), "{category} {percent}");
         }
-        for (category, percent) in [
-            ("S", "0"),
-            ("S", "-1"),
-            ("S", "100.01"),
-            ("S", "1.00001"),
-            ("Z", "19"),
-            ("K", "-1"),
-        ] {
+        for (category, percent) in
+            [("S", "0"), ("S", "-1"), ("S", "100.01"), ("S", "1.00001"), ("Z", "19"), ("K", "-1")]
+        {
             assert!(rate(category, percent).is_err(), "{category} {percent}");
         }
         assert_eq!(rate("S", "19.00").unwrap().to_string(), "S 19%");
@@ -206,15 +178,9 @@ mod tests {
     #[test]
     fn serde_checks_too() {
         let tax: TaxRate = serde_json::from_str(r#"{"category": "S", "rate": "19.0"}"#).unwrap();
-        assert_eq!(
-            serde_json::to_string(&tax).unwrap(),
-            r#"{"category":"S","rate":"19"}"#
-        );
-        for json in [
-            r#"{"category": "E", "rate": "19"}"#,
-            r#"{"category": "L", "rate": "0"}"#,
-            r#"{"category": "S"}"#,
-        ] {
+        assert_eq!(serde_json::to_string(&tax).unwrap(), r#"{"category":"S","rate":"19"}"#);
+        for json in [r#"{"category": "E", "rate": "19"}"#, r#"{"category": "L", "rate": "0"}"#, r#"{"category": "S"}"#]
+        {
             assert!(serde_json::from_str::<TaxRate>(json).is_err(), "{json}");
         }
     }

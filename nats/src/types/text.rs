@@ -42,31 +42,16 @@ impl<const MIN: usize, const MAX: usize> FromStr for Text<MIN, MAX> {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let multiline = MAX >= MULTILINE;
         let text = text.trim();
-        let text = if multiline {
-            text.replace("\r\n", "\n")
-        } else {
-            text.to_owned()
-        };
-        if text
-            .chars()
-            .any(|c| c.is_control() && !(multiline && matches!(c, '\n' | '\t')))
-        {
+        let text = if multiline { text.replace("\r\n", "\n") } else { text.to_owned() };
+        if text.chars().any(|c| c.is_control() && !(multiline && matches!(c, '\n' | '\t'))) {
             return Err(Invalid::new("this text has a control character"));
         }
         // A text of more than 4 bytes per character is too long without counting.
-        let length = if text.len() > MAX.saturating_mul(4) {
-            usize::MAX
-        } else {
-            text.chars().count()
-        };
+        let length = if text.len() > MAX.saturating_mul(4) { usize::MAX } else { text.chars().count() };
         match length {
             0 if MIN > 0 => Err(Invalid::new("this text must not be empty")),
-            _ if length < MIN => Err(Invalid::new(format!(
-                "this text must have at least {MIN} characters"
-            ))),
-            _ if length > MAX => Err(Invalid::new(format!(
-                "this text must have at most {MAX} characters"
-            ))),
+            _ if length < MIN => Err(Invalid::new(format!("this text must have at least {MIN} characters"))),
+            _ if length > MAX => Err(Invalid::new(format!("this text must have at most {MAX} characters"))),
             _ => Ok(Self(text)),
         }
     }
@@ -125,13 +110,7 @@ string_type!([const MIN: usize, const MAX: usize] Text<MIN, MAX>);
 text_column!([const MIN: usize, const MAX: usize] Text<MIN, MAX>);
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 mod tests {
     use proptest::prelude::*;
 

@@ -48,12 +48,7 @@ pub struct Line {
 impl Line {
     /// A line of a cart or order: whole pieces at a price in minor units. An error when the price
     /// is not in `currency`, the one that the totals will be in.
-    pub fn priced(
-        currency: Currency,
-        quantity: Quantity,
-        price: Money,
-        tax: TaxRate,
-    ) -> Result<Self, MoneyError> {
+    pub fn priced(currency: Currency, quantity: Quantity, price: Money, tax: TaxRate) -> Result<Self, MoneyError> {
         Ok(Self {
             quantity: quantity.get().into(),
             unit_price: in_currency(currency, price)?,
@@ -77,10 +72,7 @@ impl Adjustment {
     /// An adjustment in minor units. An error when it is not in `currency`, the one that the
     /// totals will be in.
     pub fn priced(currency: Currency, amount: Money, tax: TaxRate) -> Result<Self, MoneyError> {
-        Ok(Self {
-            amount: in_currency(currency, amount)?,
-            tax,
-        })
+        Ok(Self { amount: in_currency(currency, amount)?, tax })
     }
 }
 
@@ -151,10 +143,7 @@ impl Totals {
         allowances: &[Adjustment],
         charges: &[Adjustment],
     ) -> Result<Self, TotalsError> {
-        let mut groups = Groups {
-            currency,
-            taxable: BTreeMap::new(),
-        };
+        let mut groups = Groups { currency, taxable: BTreeMap::new() };
         let mut line_net = Vec::with_capacity(lines.len());
         for (index, line) in lines.iter().enumerate() {
             let net = net(currency, line, &format!("/lines/{index}"))?;
@@ -165,26 +154,20 @@ impl Totals {
 
         let mut allowance_total = Money::zero(currency);
         for (index, allowance) in allowances.iter().enumerate() {
-            let amount = Money::from_decimal(
-                in_range(allowance.amount, || format!("/allowances/{index}/amount"))?,
-                currency,
-            )?;
+            let amount =
+                Money::from_decimal(in_range(allowance.amount, || format!("/allowances/{index}/amount"))?, currency)?;
             groups.add(allowance.tax, amount.checked_neg()?)?;
             allowance_total = allowance_total.checked_add(amount)?;
         }
         let mut charge_total = Money::zero(currency);
         for (index, charge) in charges.iter().enumerate() {
-            let amount = Money::from_decimal(
-                in_range(charge.amount, || format!("/charges/{index}/amount"))?,
-                currency,
-            )?;
+            let amount =
+                Money::from_decimal(in_range(charge.amount, || format!("/charges/{index}/amount"))?, currency)?;
             groups.add(charge.tax, amount)?;
             charge_total = charge_total.checked_add(amount)?;
         }
 
-        let tax_exclusive = line_total
-            .checked_sub(allowance_total)?
-            .checked_add(charge_total)?;
+        let tax_exclusive = line_total.checked_sub(allowance_total)?.checked_add(charge_total)?;
         let breakdown = groups.breakdown()?;
         let tax_total = Money::sum(currency, breakdown.iter().map(|group| group.tax))?;
         let tax_inclusive = tax_exclusive.checked_add(tax_total)?;
@@ -219,10 +202,7 @@ struct Groups {
 
 impl Groups {
     fn add(&mut self, tax: TaxRate, amount: Money) -> Result<(), MoneyError> {
-        let taxable = self
-            .taxable
-            .entry(tax)
-            .or_insert(Money::zero(self.currency));
+        let taxable = self.taxable.entry(tax).or_insert(Money::zero(self.currency));
         *taxable = taxable.checked_add(amount)?;
         Ok(())
     }
@@ -233,14 +213,8 @@ impl Groups {
             // 19 digits × 7 digits, then two more decimals: exact in the 28 digits of a Decimal.
             let exact = taxable.to_decimal().checked_mul(rate.decimal());
             let exact = exact.and_then(|percent| percent.checked_mul(Decimal::new(1, 2)));
-            let tax_amount =
-                Money::from_decimal(exact.ok_or(MoneyError::Overflow)?, self.currency)?;
-            Ok(TaxGroup {
-                category: tax.category(),
-                rate,
-                taxable,
-                tax: tax_amount,
-            })
+            let tax_amount = Money::from_decimal(exact.ok_or(MoneyError::Overflow)?, self.currency)?;
+            Ok(TaxGroup { category: tax.category(), rate, taxable, tax: tax_amount })
         };
         self.taxable.into_iter().map(group).collect()
     }
@@ -263,22 +237,16 @@ fn net(currency: Currency, line: &Line, at: &str) -> Result<Money, TotalsError> 
 }
 
 fn in_range(number: Decimal, pointer: impl FnOnce() -> String) -> Result<Decimal, TotalsError> {
-    DecimalString::try_from(number)
-        .map(Decimal::from)
-        .map_err(|_| TotalsError::OutOfRange { pointer: pointer() })
+    DecimalString::try_from(number).map(Decimal::from).map_err(|_| TotalsError::OutOfRange { pointer: pointer() })
 }
 
 /// Refuses results of 10^19 and more, which are no i64 anyway: below, a Decimal has room for the 8
 /// decimals that factors of 4 decimals make, and has not silently rounded.
 fn exact(result: Option<Decimal>) -> Result<Decimal, TotalsError> {
     let limit = Decimal::from_i128_with_scale(10i128.pow(19), 0);
-    result
-        .filter(|number| number.abs() < limit)
-        .ok_or(TotalsError::Overflow)
+    result.filter(|number| number.abs() < limit).ok_or(TotalsError::Overflow)
 }
 
 fn in_currency(currency: Currency, money: Money) -> Result<Decimal, MoneyError> {
-    Money::zero(currency)
-        .checked_add(money)
-        .map(Money::to_decimal)
+    Money::zero(currency).checked_add(money).map(Money::to_decimal)
 }

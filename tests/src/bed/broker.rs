@@ -39,7 +39,8 @@ impl Broker {
         write(directory, &topology(&[]))?;
         let server = NatsServer::start(&directory.join("nats.conf"), directory, None, &[]).await?;
         // Services may answer the operator, so the bed listens where the operator would.
-        let client = connect(&settings(directory, &server, ALL), OPERATOR).await.doing(|| "connect to NATS".to_owned())?;
+        let client =
+            connect(&settings(directory, &server, ALL), OPERATOR).await.doing(|| "connect to NATS".to_owned())?;
         let jetstream = jetstream(&client);
         Ok(Self { server, client, jetstream, scratch })
     }
@@ -112,7 +113,8 @@ impl Broker {
             map.insert(name, value.parse::<HeaderValue>().doing(|| format!("use the value {value}"))?);
         }
         let published = self.jetstream.publish_with_headers(subject.to_owned(), map, body.to_owned().into()).await;
-        let ack = published.doing(|| format!("publish on {subject}"))?.await.doing(|| format!("publish on {subject}"))?;
+        let ack =
+            published.doing(|| format!("publish on {subject}"))?.await.doing(|| format!("publish on {subject}"))?;
         if ack.duplicate {
             return Err(StackError::new(format!("the stream took the message on {subject} for a repeat")));
         }
@@ -150,7 +152,10 @@ impl Broker {
     /// Every event of a type that is in the stream now.
     pub(super) async fn events<E: Event>(&self) -> Result<Vec<E>> {
         let messages = self.messages(&E::stream(), &E::subject_filter()).await?;
-        messages.iter().map(|message| serde_json::from_slice(&message.payload).doing(|| "read an event".to_owned())).collect()
+        messages
+            .iter()
+            .map(|message| serde_json::from_slice(&message.payload).doing(|| "read an event".to_owned()))
+            .collect()
     }
 
     pub(super) async fn dead_letters(&self) -> Result<Vec<(String, String)>> {

@@ -99,9 +99,10 @@ impl Client {
         let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
         let owns = |manifest: &&Manifest| {
             let paths = manifest.openapi.as_ref().and_then(|document| document.get("paths")).and_then(Value::as_object);
-            paths.into_iter().flatten().any(|(template, item)| {
-                matches(template, path) && item.get(method.to_lowercase()).is_some()
-            })
+            paths
+                .into_iter()
+                .flatten()
+                .any(|(template, item)| matches(template, path) && item.get(method.to_lowercase()).is_some())
         };
         let found = manifests.iter().find(owns).or_else(|| manifests.first());
         found.unwrap_or_else(|| panic!("no service runs that could answer {method} {path}")).service.clone()
@@ -158,7 +159,8 @@ impl Request<'_> {
         let bytes = match object {
             None => body.to_vec(),
             Some((bucket, name)) => {
-                let mut reader = self.client.objects.open(&bucket, &name).await.expect("the object that the answer names");
+                let mut reader =
+                    self.client.objects.open(&bucket, &name).await.expect("the object that the answer names");
                 let mut bytes = Vec::new();
                 tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut bytes).await.expect("the object's content");
                 bytes
@@ -193,7 +195,8 @@ impl Answer {
         assert_eq!(kind, PROBLEM_JSON, "expected a problem document, got {self}");
         assert_eq!(self.at("/code"), code, "expected the problem {code}, got {self}");
         assert_eq!(self.at("/status"), self.status, "the document's status is the answer's: {self}");
-        let pointers: Vec<&str> = self.at("/errors").as_array().into_iter().flatten().filter_map(|e| e.get("pointer")?.as_str()).collect();
+        let pointers: Vec<&str> =
+            self.at("/errors").as_array().into_iter().flatten().filter_map(|e| e.get("pointer")?.as_str()).collect();
         assert!(pointer.is_empty() || pointers.contains(&pointer), "expected an error at {pointer}, got {self}");
     }
 }

@@ -23,7 +23,10 @@ pub(super) fn document(manifests: &[Manifest]) -> Result<Value> {
             let name = format!("{service}.{}", call.verb);
             let (question, reply) = (format!("{name}.question"), format!("{name}.reply"));
             channels.insert(name.clone(), channel(&call.subject, &question, ""));
-            channels.insert(reply.clone(), json!({ "address": null, "messages": { "reply": reference("messages", &reply) } }));
+            channels.insert(
+                reply.clone(),
+                json!({ "address": null, "messages": { "reply": reference("messages", &reply) } }),
+            );
             messages.insert(question.clone(), message(&call.question, &question));
             messages.insert(reply.clone(), message(&call.reply, &reply));
             take(&mut schemas, &call.question, service)?;

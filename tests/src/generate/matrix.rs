@@ -13,8 +13,11 @@ pub(super) fn page(manifests: &[Manifest]) -> String {
     for manifest in manifests {
         for call in &manifest.answers {
             let name = format!("{}.{}", manifest.service, call.verb);
-            let callers: Vec<&str> =
-                manifests.iter().filter(|other| other.calls.contains(&name)).map(|other| other.service.as_str()).collect();
+            let callers: Vec<&str> = manifests
+                .iter()
+                .filter(|other| other.calls.contains(&name))
+                .map(|other| other.service.as_str())
+                .collect();
             let callers = if callers.is_empty() { "operator".to_owned() } else { callers.join(", ") };
             let repeated = if call.idempotent { "yes" } else { "no" };
             // Writing to a String cannot fail.
@@ -43,8 +46,13 @@ pub(super) fn page(manifests: &[Manifest]) -> String {
     }
     page.push_str("\n## HTTP (through the gateway)\n\n| subject | service | operations |\n|---|---|---|\n");
     for manifest in manifests {
-        let paths = manifest.openapi.as_ref().and_then(|document| document.pointer("/paths")).and_then(|paths| paths.as_object());
-        let count: usize = paths.into_iter().flatten().filter_map(|(_, item)| item.as_object()).map(serde_json::Map::len).sum();
+        let paths = manifest
+            .openapi
+            .as_ref()
+            .and_then(|document| document.pointer("/paths"))
+            .and_then(|paths| paths.as_object());
+        let count: usize =
+            paths.into_iter().flatten().filter_map(|(_, item)| item.as_object()).map(serde_json::Map::len).sum();
         if count > 0 {
             let _ = writeln!(page, "| `http.{}` | {} | {count} |", manifest.service, manifest.service);
         }

@@ -20,7 +20,9 @@ pub(super) fn merged(manifests: &[Manifest]) -> Result<Value> {
             for (method, operation) in item.as_object().into_iter().flatten() {
                 let id = operation.get("operationId").and_then(Value::as_str).unwrap_or_default().to_owned();
                 if id.is_empty() || ids.contains(&id) {
-                    return Err(StackError::new(format!("{method} {path} needs an operation id of its own, not `{id}`")));
+                    return Err(StackError::new(format!(
+                        "{method} {path} needs an operation id of its own, not `{id}`"
+                    )));
                 }
                 ids.push(id);
                 add(merged, path, method, with_service(operation, &manifest.service))?;
@@ -73,7 +75,8 @@ pub(super) fn collect(into: &mut Map<String, Value>, document: &Value, pointer: 
     for (name, thing) in object(document, pointer) {
         match into.get(name) {
             Some(known) if known != thing => {
-                let message = format!("`{name}` of {service} differs from another service's; give one of them another name");
+                let message =
+                    format!("`{name}` of {service} differs from another service's; give one of them another name");
                 return Err(StackError::new(message));
             }
             _ => {

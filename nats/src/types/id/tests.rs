@@ -1,10 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
 
@@ -12,38 +6,14 @@ use super::*;
 
 /// The specification's `valid.yml`, with our prefix.
 const VALID: [(&str, &str); 8] = [
-    (
-        "ord_00000000000000000000000000",
-        "00000000-0000-0000-0000-000000000000",
-    ),
-    (
-        "ord_00000000000000000000000001",
-        "00000000-0000-0000-0000-000000000001",
-    ),
-    (
-        "ord_0000000000000000000000000a",
-        "00000000-0000-0000-0000-00000000000a",
-    ),
-    (
-        "ord_0000000000000000000000000g",
-        "00000000-0000-0000-0000-000000000010",
-    ),
-    (
-        "ord_00000000000000000000000010",
-        "00000000-0000-0000-0000-000000000020",
-    ),
-    (
-        "ord_7zzzzzzzzzzzzzzzzzzzzzzzzz",
-        "ffffffff-ffff-ffff-ffff-ffffffffffff",
-    ),
-    (
-        "ord_0123456789abcdefghjkmnpqrs",
-        "0110c853-1d09-52d8-d73e-1194e95b5f19",
-    ),
-    (
-        "ord_01h455vb4pex5vsknk084sn02q",
-        "01890a5d-ac96-774b-bcce-b302099a8057",
-    ),
+    ("ord_00000000000000000000000000", "00000000-0000-0000-0000-000000000000"),
+    ("ord_00000000000000000000000001", "00000000-0000-0000-0000-000000000001"),
+    ("ord_0000000000000000000000000a", "00000000-0000-0000-0000-00000000000a"),
+    ("ord_0000000000000000000000000g", "00000000-0000-0000-0000-000000000010"),
+    ("ord_00000000000000000000000010", "00000000-0000-0000-0000-000000000020"),
+    ("ord_7zzzzzzzzzzzzzzzzzzzzzzzzz", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+    ("ord_0123456789abcdefghjkmnpqrs", "0110c853-1d09-52d8-d73e-1194e95b5f19"),
+    ("ord_01h455vb4pex5vsknk084sn02q", "01890a5d-ac96-774b-bcce-b302099a8057"),
 ];
 
 #[test]
@@ -92,9 +62,7 @@ fn serde_reads_and_refuses() {
     let id = InvoiceId::new();
     let json = serde_json::to_string(&id).unwrap();
     assert_eq!(serde_json::from_str::<InvoiceId>(&json).unwrap(), id);
-    let error = serde_json::from_str::<RefundId>(&json)
-        .unwrap_err()
-        .to_string();
+    let error = serde_json::from_str::<RefundId>(&json).unwrap_err().to_string();
     assert!(error.contains("must start with `rfd_`"), "{error}");
 }
 

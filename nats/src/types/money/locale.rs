@@ -24,12 +24,7 @@ fn style(locale: &str) -> Option<Style> {
         "fr" => (',', NARROW_NO_BREAK_SPACE, 1, false),
         _ => return None,
     };
-    Some(Style {
-        decimal,
-        group,
-        before_group,
-        symbol_first,
-    })
+    Some(Style { decimal, group, before_group, symbol_first })
 }
 
 /// The symbol where it is unmistakable, else nothing: several currencies call themselves `$`.
@@ -104,10 +99,7 @@ mod tests {
             (123_456, euro, "", "1234.56 EUR"),
             (i64::MIN, yen, "en", "-¥9,223,372,036,854,775,808"),
         ] {
-            assert_eq!(
-                format_locale(&Money::new(amount, currency), locale),
-                expected
-            );
+            assert_eq!(format_locale(&Money::new(amount, currency), locale), expected);
         }
     }
 }

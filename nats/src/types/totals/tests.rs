@@ -1,10 +1,4 @@
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
 
@@ -29,24 +23,8 @@ fn line(quantity: &str, unit_price: &str, tax: TaxRate) -> Line {
 }
 
 fn minor(totals: &Totals) -> [i64; 6] {
-    let Totals {
-        line_total,
-        allowance_total,
-        charge_total,
-        tax_exclusive,
-        tax_total,
-        tax_inclusive,
-        ..
-    } = totals;
-    [
-        line_total,
-        allowance_total,
-        charge_total,
-        tax_exclusive,
-        tax_total,
-        tax_inclusive,
-    ]
-    .map(|money| money.amount)
+    let Totals { line_total, allowance_total, charge_total, tax_exclusive, tax_total, tax_inclusive, .. } = totals;
+    [line_total, allowance_total, charge_total, tax_exclusive, tax_total, tax_inclusive].map(|money| money.amount)
 }
 
 /// The invoice that the API document shows.
@@ -55,27 +33,11 @@ fn the_documented_invoice() {
     let mut assembly = line("1.5", "60.00", tax("S", "19"));
     assembly.allowances.push(decimal("5.00"));
     let lines = [line("2", "49.90", tax("S", "19")), assembly];
-    let shipping = Adjustment {
-        amount: decimal("4.90"),
-        tax: tax("S", "19"),
-    };
+    let shipping = Adjustment { amount: decimal("4.90"), tax: tax("S", "19") };
     let totals = Totals::compute(Currency::EUR, &lines, &[], &[shipping]).unwrap();
-    assert_eq!(
-        totals
-            .line_net
-            .iter()
-            .map(|net| net.amount)
-            .collect::<Vec<_>>(),
-        [9980, 8500]
-    );
+    assert_eq!(totals.line_net.iter().map(|net| net.amount).collect::<Vec<_>>(), [9980, 8500]);
     assert_eq!(minor(&totals), [18480, 0, 490, 18970, 3604, 22574]);
-    assert_eq!(
-        totals
-            .amount_due(Money::new(20000, Currency::EUR))
-            .unwrap()
-            .amount,
-        2574
-    );
+    assert_eq!(totals.amount_due(Money::new(20000, Currency::EUR)).unwrap().amount, 2574);
 }
 
 #[test]
@@ -96,28 +58,17 @@ fn groups_are_sorted_and_rates_are_numbers() {
         line("1", "1", tax("S", "19")),
     ];
     let totals = Totals::compute(Currency::EUR, &lines, &[], &[]).unwrap();
-    let groups: Vec<_> = totals
-        .breakdown
-        .iter()
-        .map(|g| format!("{} {} {}", g.category, g.rate, g.taxable.amount))
-        .collect();
+    let groups: Vec<_> =
+        totals.breakdown.iter().map(|g| format!("{} {} {}", g.category, g.rate, g.taxable.amount)).collect();
     assert_eq!(groups, ["S 7 100", "S 19 200", "E 0 100", "O 0 100"]);
 }
 
 #[test]
 fn each_currency_has_its_digits() {
-    for (currency, net, group_tax) in [
-        (Currency::JPY, 12, 2),
-        (Currency::EUR, 1235, 235),
-        (Currency::JOD, 12345, 2346),
-    ] {
-        let totals =
-            Totals::compute(currency, &[line("1", "12.345", tax("S", "19"))], &[], &[]).unwrap();
-        assert_eq!(
-            (totals.line_total.amount, totals.tax_total.amount),
-            (net, group_tax),
-            "{currency}"
-        );
+    for (currency, net, group_tax) in [(Currency::JPY, 12, 2), (Currency::EUR, 1235, 235), (Currency::JOD, 12345, 2346)]
+    {
+        let totals = Totals::compute(currency, &[line("1", "12.345", tax("S", "19"))], &[], &[]).unwrap();
+        assert_eq!((totals.line_total.amount, totals.tax_total.amount), (net, group_tax), "{currency}");
     }
 }
 
@@ -126,18 +77,10 @@ fn order_lines() {
     let price = Money::new(1299, Currency::EUR);
     let three = Quantity::new(3).unwrap();
     let lines = [Line::priced(Currency::EUR, three, price, tax("S", "19")).unwrap()];
-    let shipping = [Adjustment::priced(
-        Currency::EUR,
-        Money::new(490, Currency::EUR),
-        tax("S", "19"),
-    )
-    .unwrap()];
+    let shipping = [Adjustment::priced(Currency::EUR, Money::new(490, Currency::EUR), tax("S", "19")).unwrap()];
     let totals = Totals::compute(Currency::EUR, &lines, &[], &shipping).unwrap();
     assert_eq!(minor(&totals), [3897, 0, 490, 4387, 834, 5221]);
-    assert!(matches!(
-        Line::priced(Currency::JPY, three, price, tax("S", "19")),
-        Err(MoneyError::CurrencyMismatch(..))
-    ));
+    assert!(matches!(Line::priced(Currency::JPY, three, price, tax("S", "19")), Err(MoneyError::CurrencyMismatch(..))));
 }
 
 #[test]
@@ -151,44 +94,24 @@ fn nothing_comes_to_zero() {
 fn too_large_or_too_fine_is_an_error() {
     let compute = |line: Line| Totals::compute(Currency::EUR, &[line], &[], &[]);
     let most = "999999999999.9999";
+    assert_eq!(compute(line(most, most, tax("Z", "0"))), Err(TotalsError::Overflow));
     assert_eq!(
-        compute(line(most, most, tax("Z", "0"))),
-        Err(TotalsError::Overflow)
-    );
-    assert_eq!(
-        compute(line("92233720368547758.08", "1", tax("Z", "0")))
-            .unwrap_err()
-            .to_string(),
+        compute(line("92233720368547758.08", "1", tax("Z", "0"))).unwrap_err().to_string(),
         "/lines/0/quantity must have at most 12 digits before and 4 after the decimal point"
     );
-    let out_of_range = TotalsError::OutOfRange {
-        pointer: "/lines/0/unit_price".into(),
-    };
-    assert_eq!(
-        compute(line("1", "0.00001", tax("Z", "0"))),
-        Err(out_of_range)
-    );
+    let out_of_range = TotalsError::OutOfRange { pointer: "/lines/0/unit_price".into() };
+    assert_eq!(compute(line("1", "0.00001", tax("Z", "0"))), Err(out_of_range));
     let big = line("1000000", "92233720368.5477", tax("Z", "0"));
     assert!(compute(big.clone()).is_ok());
-    assert_eq!(
-        Totals::compute(Currency::EUR, &[big.clone(), big], &[], &[]),
-        Err(TotalsError::Overflow)
-    );
+    assert_eq!(Totals::compute(Currency::EUR, &[big.clone(), big], &[], &[]), Err(TotalsError::Overflow));
 }
 
 fn any_tax() -> impl Strategy<Value = TaxRate> {
     prop_oneof![
-        (1i64..=1_000_000).prop_map(|rate| TaxRate::new(
-            TaxCategory::Standard,
-            Decimal::new(rate, 4)
-        )
-        .unwrap()),
+        (1i64..=1_000_000).prop_map(|rate| TaxRate::new(TaxCategory::Standard, Decimal::new(rate, 4)).unwrap()),
         prop::sample::select(vec!["5.5", "7", "19", "19.00"]).prop_map(|rate| tax("S", rate)),
-        prop::sample::select(&TaxCategory::ALL[1..]).prop_map(|category| TaxRate::new(
-            category,
-            Decimal::ZERO
-        )
-        .unwrap()),
+        prop::sample::select(&TaxCategory::ALL[1..])
+            .prop_map(|category| TaxRate::new(category, Decimal::ZERO).unwrap()),
     ]
 }
 
@@ -198,27 +121,13 @@ fn any_decimal(most: i64) -> impl Strategy<Value = Decimal> {
 
 fn any_line(most: i64) -> impl Strategy<Value = Line> {
     let amounts = || prop::collection::vec(any_decimal(most), 0..3);
-    (
-        any_decimal(most),
-        any_decimal(most),
-        amounts(),
-        amounts(),
-        any_tax(),
+    (any_decimal(most), any_decimal(most), amounts(), amounts(), any_tax()).prop_map(
+        |(quantity, unit_price, allowances, charges, tax)| Line { quantity, unit_price, allowances, charges, tax },
     )
-        .prop_map(|(quantity, unit_price, allowances, charges, tax)| Line {
-            quantity,
-            unit_price,
-            allowances,
-            charges,
-            tax,
-        })
 }
 
 fn any_adjustments(most: i64) -> impl Strategy<Value = Vec<Adjustment>> {
-    prop::collection::vec(
-        (any_decimal(most), any_tax()).prop_map(|(amount, tax)| Adjustment { amount, tax }),
-        0..4,
-    )
+    prop::collection::vec((any_decimal(most), any_tax()).prop_map(|(amount, tax)| Adjustment { amount, tax }), 0..4)
 }
 
 type Document = (Currency, Vec<Line>, Vec<Adjustment>, Vec<Adjustment>);
@@ -226,12 +135,7 @@ type Document = (Currency, Vec<Line>, Vec<Adjustment>, Vec<Adjustment>);
 fn any_document(most: i64) -> impl Strategy<Value = Document> {
     let currency = prop::sample::select(vec![Currency::JPY, Currency::EUR, Currency::JOD]);
     let lines = prop::collection::vec(any_line(most), 0..8);
-    (
-        currency,
-        lines,
-        any_adjustments(most),
-        any_adjustments(most),
-    )
+    (currency, lines, any_adjustments(most), any_adjustments(most))
 }
 
 fn total(document: &Document) -> Result<Totals, TotalsError> {
