@@ -1,1 +1,70 @@
-//! placeholder
+//! Invoices: uploaded or made from orders, numbered without gaps, rendered to documents.
+//!
+//! The list in [`service`] is everything this service serves, answers, calls, consumes, publishes, keeps and runs on a
+//! clock.
+
+pub(crate) mod config;
+pub mod document;
+pub mod invoice;
+pub(crate) mod rendering;
+pub(crate) mod schema;
+
+use std::{sync::Arc, time::Duration};
+
+use diesel_migrations::{EmbeddedMigrations, embed_migrations};
+use nats::{
+    contracts::{
+        invoice::{DOCUMENTS, GetInvoiceMail, InvoiceIssued, InvoiceRendered, InvoiceUploaded, UPLOADS},
+        order::{GetOrder, OrderConfirmed},
+        user::GetUserDetails,
+    },
+    database::Database,
+    invoke::Caller,
+    objects::Objects,
+    service::{Runtime, Service, StartError},
+};
+
+use crate::{config::Shop, rendering::Press};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+/// Between two turns of the worker, which itself waits for work.
+const A_MOMENT: Duration = Duration::from_millis(20);
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// The service, as its list says.
+pub fn service() -> Service<Invoices> {
+    Service::new("invoice", "Invoices, their numbers and their documents.", MIGRATIONS, Invoices::start)
+        .http(invoice::api::InvoiceApi)
+        .answer::<GetInvoiceMail, _>(invoice::mail::get_invoice_mail)
+        .calls::<GetOrder>()
+        .calls::<GetUserDetails>()
+        .publishes::<InvoiceUploaded>()
+        .publishes::<InvoiceIssued>()
+        .publishes::<InvoiceRendered>()
+        .consume::<InvoiceUploaded, _>("issue-uploaded", invoice::issue_uploaded::issue_uploaded)
+        .consume::<OrderConfirmed, _>("issue-order", invoice::issue_order::issue_order)
+        .consume::<InvoiceIssued, _>("render", rendering::work::wake)
+        .bucket(UPLOADS, true)
+        .bucket(DOCUMENTS, true)
+        .every("render", A_MOMENT, rendering::work::turn)
+        .every("forget-expired-links", AN_HOUR, rendering::link::forget_expired)
+}
+
+/// What every function of this service has at hand.
+#[derive(Clone)]
+pub struct Invoices {
+    pub(crate) database: Database,
+    pub(crate) calls: Caller,
+    pub(crate) objects: Objects,
+    pub(crate) shop: Arc<Shop>,
+    pub(crate) press: Arc<Press>,
+}
+
+impl Invoices {
+    async fn start(runtime: Runtime) -> Result<Self, StartError> {
+        let shop = Arc::new(Shop::read(&runtime.settings)?);
+        let press = Arc::new(Press::read(&runtime.settings)?);
+        press.check();
+        Ok(Self { database: runtime.database, calls: runtime.calls, objects: runtime.objects, shop, press })
+    }
+}

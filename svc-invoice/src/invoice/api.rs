@@ -1,0 +1,153 @@
+//! Invoices and their documents, for their owners and for staff.
+
+use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
+use diesel_async::RunQueryDsl;
+use nats::{
+    http::{Accepted, Body, File},
+    idempotency::IdempotencyKey,
+    identity::{User, Visitor},
+    problem::{Code, Problem},
+    types::{Cursor, InvoiceId, Limit, OrderId, Page},
+};
+use poem::web::Data;
+use poem_openapi::{
+    OpenApi, Tags,
+    param::{Header, Path, Query},
+};
+
+use super::{
+    Invoice,
+    content::InvoiceUpload,
+    raw::Raw,
+    resource::InvoiceResource,
+    summary::{InvoiceSummary, SummaryRow},
+    upload,
+    values::{DocumentFormat, InvoiceState},
+};
+use crate::{
+    Invoices,
+    rendering::{Document, link},
+    schema::invoice,
+};
+
+#[derive(Tags)]
+enum Tag {
+    /// Invoices and their documents.
+    Invoices,
+}
+
+/// The endpoints of invoices.
+pub struct InvoiceApi;
+
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Invoices")]
+impl InvoiceApi {
+    /// Upload an invoice
+    ///
+    /// The invoice is checked and accepted; a worker then gives it its number and renders it. Follow `state` and
+    /// `documents` of the resource that `Location` names.
+    #[oai(path = "/invoices", method = "post", operation_id = "upload_invoice")]
+    async fn upload(
+        &self,
+        Data(invoices): Data<&Invoices>,
+        User(identity): User,
+        /// Makes a repetition of the request harmless.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<IdempotencyKey>>,
+        raw: Raw<InvoiceUpload>,
+    ) -> Result<Accepted<InvoiceSummary>, Problem> {
+        upload::upload(invoices, &identity, key.0, raw).await
+    }
+
+    /// List invoices
+    ///
+    /// Your own, newest first; for staff, everyone's.
+    #[oai(path = "/invoices", method = "get", operation_id = "list_invoices")]
+    async fn list(
+        &self,
+        Data(invoices): Data<&Invoices>,
+        User(identity): User,
+        /// Only those in this state.
+        state: Query<Option<InvoiceState>>,
+        limit: Query<Limit>,
+        cursor: Query<Option<Cursor>>,
+    ) -> Result<Body<Page<InvoiceSummary>>, Problem> {
+        let mut query = invoice::table.select(SummaryRow::as_select()).into_boxed();
+        if !identity.is_staff() {
+            query = query.filter(invoice::user_id.eq(identity.user));
+        }
+        if let Some(state) = state.0 {
+            query = query.filter(invoice::state.eq(state));
+        }
+        if let Some(cursor) = &cursor.0 {
+            let after: InvoiceId = cursor.decode().map_err(|error| {
+                Problem::new(Code::MalformedRequest, "The cursor cannot be read.").at("?cursor", error.as_str())
+            })?;
+            query = query.filter(invoice::id.lt(after));
+        }
+        let mut connection = invoices.database.connection().await?;
+        let rows = query.order(invoice::id.desc()).limit(limit.0.rows()).load(&mut connection).await?;
+        Ok(Body(Page::from_rows(rows, limit.0, |row: &SummaryRow| row.id, InvoiceSummary::from)?))
+    }
+
+    /// Read an invoice
+    ///
+    /// With its totals, and how far its documents are.
+    #[oai(path = "/invoices/:id", method = "get", operation_id = "get_invoice")]
+    async fn get(
+        &self,
+        Data(invoices): Data<&Invoices>,
+        User(identity): User,
+        id: Path<InvoiceId>,
+    ) -> Result<Body<InvoiceResource>, Problem> {
+        let mut connection = invoices.database.connection().await?;
+        let invoice = Invoice::visible(&mut connection, &identity, id.0).await?;
+        let documents = Document::of_invoice(&mut connection, invoice.id).await?;
+        Ok(Body(InvoiceResource::of(invoice, documents)))
+    }
+
+    /// Download a document
+    ///
+    /// The file, for the invoice's owner, for staff, and for whoever has a link with a token. A document that is not
+    /// rendered yet is a `conflict`.
+    #[oai(path = "/invoices/:id/documents/:format", method = "get", operation_id = "get_invoice_document")]
+    async fn document(
+        &self,
+        Data(invoices): Data<&Invoices>,
+        Visitor(identity): Visitor,
+        id: Path<InvoiceId>,
+        format: Path<DocumentFormat>,
+        /// The token of a link from a mail; whoever has it needs no sign-in.
+        token: Query<Option<String>>,
+    ) -> Result<File, Problem> {
+        let mut connection = invoices.database.connection().await?;
+        let found = Invoice::find(&mut connection, id.0).await?;
+        let invoice = found.ok_or_else(|| Problem::not_found("document"))?;
+        let own = identity.is_some_and(|identity| identity.may_see(invoice.user_id));
+        if !own && !link::opens(&mut connection, token.0.as_deref(), id.0, format.0).await? {
+            return Err(Problem::not_found("document"));
+        }
+        Document::find(&mut connection, id.0, format.0)
+            .await?
+            .ok_or_else(|| Document::none_yet(&invoice, format.0))?
+            .file(&invoice)
+    }
+
+    /// Read an order's invoice
+    ///
+    /// Not found until the order is confirmed and its invoice issued.
+    #[oai(path = "/orders/:id/invoice", method = "get", operation_id = "get_order_invoice")]
+    async fn of_order(
+        &self,
+        Data(invoices): Data<&Invoices>,
+        User(identity): User,
+        id: Path<OrderId>,
+    ) -> Result<Body<InvoiceResource>, Problem> {
+        let mut connection = invoices.database.connection().await?;
+        let found = Invoice::of_order(&mut connection, id.0).await?;
+        let invoice = found
+            .filter(|invoice| identity.may_see(invoice.user_id) && invoice.is_issued())
+            .ok_or_else(|| Problem::not_found("invoice of this order"))?;
+        let documents = Document::of_invoice(&mut connection, invoice.id).await?;
+        Ok(Body(InvoiceResource::of(invoice, documents)))
+    }
+}

@@ -1,0 +1,211 @@
+//! What must agree between the fields of an invoice, and what it then comes to.
+//!
+//! All mistakes are told at once, each with its JSON pointer.
+
+use chrono::{Datelike as _, NaiveDate};
+use nats::{
+    problem::{Code, Problem},
+    types::{Adjustment, Currency, DecimalString, Line, TaxCategory, TaxRate, Totals, TotalsError},
+};
+use rust_decimal::Decimal;
+
+use super::{
+    content::{InvoiceAdjustment, InvoiceLine, InvoiceUpload, LineAdjustment},
+    values::DocumentFormat,
+};
+
+const MOST_LINES: usize = 1000;
+const MOST_LINE_ADJUSTMENTS: usize = 20;
+const MOST_ADJUSTMENTS: usize = 50;
+/// More than anyone mends in one go.
+const MOST_TOLD: usize = 20;
+
+/// Checks an upload that is issued on `issue_date`, and computes its totals.
+///
+/// # Errors
+/// `invalid_request` with a pointer to each mistake.
+pub(crate) fn check(upload: &InvoiceUpload, issue_date: NaiveDate) -> Result<Totals, Problem> {
+    let mut mistakes = Mistakes::default();
+    check_dates(upload, issue_date, &mut mistakes);
+    check_formats(&upload.formats, &mut mistakes);
+    check_counts(upload, &mut mistakes);
+    check_payment(upload, &mut mistakes);
+    check_parties(upload, &mut mistakes);
+    let currency = upload.currency;
+    let lines =
+        collect(&upload.lines, |index, line| line_of(line, currency, &format!("/lines/{index}"), &mut mistakes));
+    let allowances = collect(&upload.allowances, |index, item| {
+        adjustment_of(item, currency, &format!("/allowances/{index}"), &mut mistakes)
+    });
+    let charges = collect(&upload.charges, |index, item| {
+        adjustment_of(item, currency, &format!("/charges/{index}"), &mut mistakes)
+    });
+    mistakes.none()?;
+    let totals = Totals::compute(currency, &lines, &allowances, &charges).map_err(|error| match error {
+        TotalsError::OutOfRange { pointer } => Problem::invalid(pointer, "this number is too large"),
+        TotalsError::Overflow => Problem::invalid("/lines", "the total is too large"),
+    })?;
+    check_signs(&totals, &mut mistakes);
+    mistakes.none()?;
+    Ok(totals)
+}
+
+#[derive(Default)]
+struct Mistakes(Vec<(String, String)>);
+
+impl Mistakes {
+    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push((pointer.into(), detail.into()));
+    }
+
+    fn none(&mut self) -> Result<(), Problem> {
+        let mistakes = std::mem::take(&mut self.0);
+        if mistakes.is_empty() {
+            return Ok(());
+        }
+        let problem = Problem::new(Code::InvalidRequest, "The invoice cannot be accepted as it is.");
+        let told = mistakes.into_iter().take(MOST_TOLD);
+        Err(told.fold(problem, |problem, (pointer, detail)| problem.at(pointer, detail)))
+    }
+}
+
+fn collect<T, U>(items: &[T], mut read: impl FnMut(usize, &T) -> Option<U>) -> Vec<U> {
+    items.iter().enumerate().filter_map(|(index, item)| read(index, item)).collect()
+}
+
+fn check_dates(upload: &InvoiceUpload, issue_date: NaiveDate, mistakes: &mut Mistakes) {
+    if !(2000..=2100).contains(&issue_date.year()) {
+        mistakes.add("/issue_date", "the date of issue must be between 2000 and 2100");
+    }
+    if upload.due_date.is_some_and(|due| due < issue_date) {
+        mistakes.add("/due_date", format!("an invoice cannot be due before it is issued, on {issue_date}"));
+    }
+}
+
+fn check_formats(formats: &[DocumentFormat], mistakes: &mut Mistakes) {
+    if formats.is_empty() {
+        mistakes.add("/formats", "name at least one format");
+    }
+    let supported: Vec<&str> = DocumentFormat::SUPPORTED.iter().map(|format| format.code()).collect();
+    for (index, format) in formats.iter().enumerate() {
+        if !DocumentFormat::SUPPORTED.contains(format) {
+            let supported = supported.join(", ");
+            mistakes
+                .add(format!("/formats/{index}"), format!("`{format}` cannot be rendered yet; supported: {supported}"));
+        } else if formats.iter().take(index).any(|before| before == format) {
+            mistakes.add(format!("/formats/{index}"), format!("`{format}` is named twice"));
+        }
+    }
+}
+
+fn check_counts(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
+    if upload.lines.is_empty() {
+        mistakes.add("/lines", "an invoice has at least one line");
+    }
+    let mut at_most = |pointer: String, count: usize, most: usize| {
+        if count > most {
+            mistakes.add(pointer, format!("there are {count}; at most {most} are accepted"));
+        }
+    };
+    at_most("/lines".to_owned(), upload.lines.len(), MOST_LINES);
+    at_most("/allowances".to_owned(), upload.allowances.len(), MOST_ADJUSTMENTS);
+    at_most("/charges".to_owned(), upload.charges.len(), MOST_ADJUSTMENTS);
+    for (index, line) in upload.lines.iter().enumerate() {
+        at_most(format!("/lines/{index}/allowances"), line.allowances.len(), MOST_LINE_ADJUSTMENTS);
+        at_most(format!("/lines/{index}/charges"), line.charges.len(), MOST_LINE_ADJUSTMENTS);
+    }
+}
+
+fn check_payment(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
+    if let Some(means) = &upload.payment_means
+        && means.code.is_transfer()
+        && means.iban.is_none()
+    {
+        mistakes.add("/payment_means/iban", "a credit transfer needs the account to transfer to");
+    }
+}
+
+/// Who must be identified for tax, by the categories on the invoice.
+fn check_parties(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
+    let lines = upload.lines.iter().map(|line| line.tax_category);
+    let adjustments = upload.allowances.iter().chain(&upload.charges).map(|item| item.tax_category);
+    let categories: Vec<TaxCategory> = lines.chain(adjustments).collect();
+    let has = |category: &TaxCategory| categories.contains(category);
+    let cross_border = [TaxCategory::ReverseCharge, TaxCategory::IntraCommunity];
+    if let Some(category) = cross_border.iter().find(|category| has(category)) {
+        if upload.buyer.vat_id.is_none() {
+            mistakes.add("/buyer/vat_id", format!("tax category {category} needs the buyer's VAT identifier"));
+        }
+        if upload.seller.vat_id.is_none() {
+            mistakes.add("/seller/vat_id", format!("tax category {category} needs the seller's VAT identifier"));
+        }
+    } else if upload.seller.vat_id.is_none()
+        && upload.seller.tax_number.is_none()
+        && categories.iter().any(|category| *category != TaxCategory::OutOfScope)
+    {
+        mistakes.add("/seller/vat_id", "the seller needs a `vat_id` or a `tax_number`");
+    }
+    if has(&TaxCategory::OutOfScope) && categories.iter().any(|category| *category != TaxCategory::OutOfScope) {
+        mistakes.add("/lines", "tax category O (outside the scope of tax) cannot be mixed with others");
+    }
+}
+
+fn line_of(line: &InvoiceLine, currency: Currency, at: &str, mistakes: &mut Mistakes) -> Option<Line> {
+    if line.quantity.decimal() <= Decimal::ZERO {
+        mistakes.add(format!("{at}/quantity"), "a quantity must be above zero; goods taken back go on a credit note");
+    }
+    if line.unit_price.decimal().is_sign_negative() && !line.unit_price.decimal().is_zero() {
+        mistakes.add(format!("{at}/unit_price"), "a price cannot be below zero; use an allowance or a credit note");
+    }
+    let mut amounts = |items: &[LineAdjustment], what: &str| {
+        collect(items, |index, item| amount_of(item.amount, currency, &format!("{at}/{what}/{index}/amount"), mistakes))
+    };
+    let (allowances, charges) = (amounts(&line.allowances, "allowances"), amounts(&line.charges, "charges"));
+    let tax = tax_of(line.tax_category, line.tax_rate, at, mistakes)?;
+    Some(Line { quantity: line.quantity.decimal(), unit_price: line.unit_price.decimal(), allowances, charges, tax })
+}
+
+fn adjustment_of(
+    item: &InvoiceAdjustment,
+    currency: Currency,
+    at: &str,
+    mistakes: &mut Mistakes,
+) -> Option<Adjustment> {
+    let amount = amount_of(item.amount, currency, &format!("{at}/amount"), mistakes);
+    let tax = tax_of(item.tax_category, item.tax_rate, at, mistakes);
+    Some(Adjustment { amount: amount?, tax: tax? })
+}
+
+fn amount_of(amount: DecimalString, currency: Currency, at: &str, mistakes: &mut Mistakes) -> Option<Decimal> {
+    let amount = amount.decimal().normalize();
+    if amount <= Decimal::ZERO {
+        mistakes.add(at, "the amount of an allowance or a charge must be above zero");
+        return None;
+    }
+    if amount.scale() > currency.exponent() {
+        let digits = currency.exponent();
+        mistakes.add(at, format!("an amount in {currency} has at most {digits} digits after the point"));
+        return None;
+    }
+    Some(amount)
+}
+
+fn tax_of(category: TaxCategory, rate: DecimalString, at: &str, mistakes: &mut Mistakes) -> Option<TaxRate> {
+    TaxRate::new(category, rate.decimal())
+        .map_err(|invalid| mistakes.add(format!("{at}/tax_rate"), invalid.to_string()))
+        .ok()
+}
+
+/// Nothing that is invoiced comes to less than nothing.
+fn check_signs(totals: &Totals, mistakes: &mut Mistakes) {
+    for (index, net) in totals.line_net.iter().enumerate() {
+        if net.is_negative() {
+            let detail = format!("the line's allowances exceed it: it comes to {net}");
+            mistakes.add(format!("/lines/{index}/allowances"), detail);
+        }
+    }
+    if let Some(group) = totals.breakdown.iter().find(|group| group.taxable.is_negative()) {
+        let detail = format!("what is taxed {} {}% comes to {}", group.category, group.rate, group.taxable);
+        mistakes.add("/allowances", format!("the allowances exceed what they are taken off: {detail}"));
+    }
+}

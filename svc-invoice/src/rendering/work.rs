@@ -1,0 +1,255 @@
+//! The worker: takes documents from the queue, renders them, stores them, tells.
+//!
+//! A document is taken by moving its `next_attempt_at` ahead, a lease that is renewed while the work goes on; no database
+//! connection is held meanwhile. Rendering gives the same bytes each time, so a repeat overwrites a file with itself.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
+use diesel_async::RunQueryDsl;
+use nats::{
+    consume::{Failure, Received},
+    contracts::invoice::{DOCUMENTS, InvoiceIssued, InvoiceRendered},
+    database::{Database, DatabaseError, Tx},
+    objects::Stored,
+    types::InvoiceId,
+};
+use tokio::task::JoinSet;
+
+use crate::{
+    Invoices,
+    document::{RenderError, RenderErrorKind},
+    invoice::{
+        Invoice,
+        page::page,
+        values::{DocumentFormat, DocumentState},
+    },
+    schema::document,
+};
+
+/// How often the queue is looked at when nobody wakes the worker.
+const POLL: Duration = Duration::from_secs(1);
+/// How long one turn takes new work; between turns the service may stop.
+const TURN: Duration = Duration::from_secs(5);
+/// After this much silence of its worker a document is taken by another one.
+const LEASE: Duration = Duration::from_secs(10);
+const RENEW: Duration = Duration::from_secs(3);
+/// How often a page that WeasyPrint fails on, or is too slow for, is tried.
+const ATTEMPTS: i32 = 3;
+/// How long to wait for an operator to install WeasyPrint.
+const UNTIL_INSTALLED: Duration = Duration::from_secs(60);
+
+/// `invoice.issued` → the worker looks at the queue. The event is published after the commit, so what it finds is there.
+pub(crate) async fn wake(_tx: &mut Tx, invoices: Invoices, _received: Received<InvoiceIssued>) -> Result<(), Failure> {
+    invoices.press.wake.notify_one();
+    Ok(())
+}
+
+/// One turn: waits for work, does what there is, at most as many documents at once as the settings say.
+///
+/// # Errors
+/// The database's; what was taken is taken again once its lease has run out.
+pub(crate) async fn turn(invoices: Invoices) -> Result<(), DatabaseError> {
+    let press = &invoices.press;
+    let _woken_or_not = tokio::time::timeout(POLL, press.wake.notified()).await;
+    let until = Instant::now() + TURN;
+    let mut rendering = JoinSet::new();
+    loop {
+        let open = Instant::now() < until;
+        while open && rendering.len() < press.concurrency {
+            match Job::take(&invoices.database).await {
+                Ok(Some(job)) => drop(rendering.spawn(job.work(invoices.clone()))),
+                Ok(None) => break,
+                Err(error) if rendering.is_empty() => return Err(error),
+                // What is under way goes on.
+                Err(_away) => break,
+            }
+        }
+        if rendering.is_empty() {
+            return Ok(());
+        }
+        tokio::select! {
+            Some(done) = rendering.join_next() => if let Err(error) = done {
+                tracing::error!(%error, "rendering broke off; the document is taken again");
+            },
+            () = press.wake.notified(), if open && rendering.len() < press.concurrency => {}
+        }
+        if !open {
+            // Whatever came meanwhile is the next turn's.
+            press.wake.notify_one();
+        }
+    }
+}
+
+/// One attempt at one document.
+#[derive(Debug, Clone, QueryableByName)]
+struct Job {
+    #[diesel(sql_type = sql_types::Uuid)]
+    invoice_id: InvoiceId,
+    #[diesel(sql_type = sql_types::Text)]
+    format: DocumentFormat,
+    #[diesel(sql_type = sql_types::Integer)]
+    attempts: i32,
+}
+
+/// How an attempt failed.
+struct Setback {
+    /// For the invoice's owner.
+    reason: String,
+    /// When to try again; never, when there is no use.
+    again: Option<Duration>,
+    /// Whether the document counts as failed until then.
+    failed: bool,
+}
+
+impl Job {
+    /// The document that has waited longest, leased to us.
+    async fn take(database: &Database) -> Result<Option<Self>, DatabaseError> {
+        let mut connection = database.connection().await?;
+        let taken: Vec<Self> = diesel::sql_query(
+            "update document set attempts = attempts + 1, next_attempt_at = $1
+             where (invoice_id, format) = (
+                 select invoice_id, format from document where state <> 'rendered' and next_attempt_at <= $2
+                 order by next_attempt_at limit 1 for update skip locked)
+             returning invoice_id, format, attempts",
+        )
+        .bind::<sql_types::Timestamptz, _>(Utc::now() + LEASE)
+        .bind::<sql_types::Timestamptz, _>(Utc::now())
+        .load(&mut connection)
+        .await?;
+        Ok(taken.into_iter().next())
+    }
+
+    async fn work(self, invoices: Invoices) {
+        let outcome = tokio::select! {
+            outcome = self.render(&invoices) => outcome,
+            () = self.keep_lease(&invoices.database) => return,
+        };
+        let settled = match outcome {
+            Ok(stored) => self.succeed(&invoices.database, &stored).await,
+            Err(setback) => self.fail(&invoices.database, &setback).await,
+        };
+        if let Err(error) = settled {
+            tracing::warn!(invoice = %self.invoice_id, %error, "the outcome was not noted; the document is made again");
+        }
+    }
+
+    /// Renews the lease until it is lost to another worker.
+    async fn keep_lease(&self, database: &Database) {
+        loop {
+            tokio::time::sleep(RENEW).await;
+            let Ok(mut connection) = database.connection().await else { continue };
+            let renewed = diesel::update(document::table.find((self.invoice_id, self.format)))
+                .filter(document::attempts.eq(self.attempts))
+                .filter(document::state.ne(DocumentState::Rendered))
+                .set(document::next_attempt_at.eq(Utc::now() + LEASE))
+                .execute(&mut connection)
+                .await;
+            if renewed == Ok(0) {
+                tracing::warn!(invoice = %self.invoice_id, "another worker has taken the document over");
+                return;
+            }
+        }
+    }
+
+    /// Renders and stores, without holding a database connection.
+    async fn render(&self, invoices: &Invoices) -> Result<Stored, Setback> {
+        let away = |error: &dyn std::fmt::Display| {
+            tracing::warn!(invoice = %self.invoice_id, %error, "the document has to wait");
+            Setback::waiting("Something it needs is away.", Duration::from_secs(2))
+        };
+        let mut connection = invoices.database.connection().await.map_err(|error| away(&error))?;
+        let found = Invoice::find(&mut connection, self.invoice_id).await.map_err(|error| away(&error))?;
+        drop(connection);
+        let figures = found.as_ref().and_then(page);
+        let figures = figures.ok_or_else(|| Setback::for_good("The invoice has no number."))?;
+        let html = invoices.press.templates.html(&figures).map_err(|error| Setback::for_good(error.to_string()))?;
+        let pdf = invoices.press.renderer.pdf(html).await.map_err(|error| self.setback(&error))?;
+        let object = self.object();
+        invoices.objects.put(DOCUMENTS, &object, pdf.into()).await.map_err(|error| away(&error))
+    }
+
+    fn object(&self) -> String {
+        format!("{}/{}", self.invoice_id, self.format)
+    }
+
+    /// What a failure of the renderer means for the document.
+    fn setback(&self, error: &RenderError) -> Setback {
+        tracing::error!(
+            invoice = %self.invoice_id, attempt = self.attempts, internal = error.internal(), "rendering failed: {error}"
+        );
+        match error.kind() {
+            // The sentence for the operator is in the log; the owner of the invoice cannot install anything.
+            RenderErrorKind::Missing => Setback {
+                reason: "The renderer (WeasyPrint) is not installed on this system or cannot be started. The document \
+                         is made as soon as it is."
+                    .to_owned(),
+                again: Some(UNTIL_INSTALLED),
+                failed: true,
+            },
+            RenderErrorKind::Busy => Setback::waiting(error.to_string(), Duration::from_secs(1)),
+            RenderErrorKind::TooLarge => Setback::for_good(error.to_string()),
+            _ if self.attempts >= ATTEMPTS => Setback::for_good(error.to_string()),
+            _ => Setback::waiting(error.to_string(), Duration::from_secs(2)),
+        }
+    }
+
+    /// Notes where the document lies; when it was the invoice's last one, tells that they can be downloaded.
+    async fn succeed(&self, database: &Database, stored: &Stored) -> Result<(), DatabaseError> {
+        let mut tx = database.begin().await?;
+        // Two formats that become ready together must not both believe that the other one is missing.
+        let Some(invoice) = Invoice::lock(&mut tx, self.invoice_id).await? else { return Ok(()) };
+        let noted = diesel::update(document::table.find((self.invoice_id, self.format)))
+            .filter(document::attempts.eq(self.attempts))
+            .filter(document::state.ne(DocumentState::Rendered))
+            .set((
+                document::state.eq(DocumentState::Rendered),
+                document::object.eq(self.object()),
+                document::size.eq(i64::try_from(stored.size).unwrap_or(i64::MAX)),
+                document::sha256.eq(&stored.sha256),
+                document::content_type.eq("application/pdf"),
+                document::error.eq(None::<String>),
+                document::next_attempt_at.eq(None::<chrono::DateTime<Utc>>),
+            ))
+            .execute(&mut tx)
+            .await?;
+        let missing: i64 = document::table
+            .filter(document::invoice_id.eq(self.invoice_id))
+            .filter(document::state.ne(DocumentState::Rendered))
+            .count()
+            .get_result(&mut tx)
+            .await?;
+        if noted == 1 && missing == 0 {
+            let (order_id, user_id) = (invoice.order_id, invoice.user_id);
+            tx.record(&InvoiceRendered { invoice_id: self.invoice_id, order_id, user_id }).await?;
+        }
+        tx.commit().await
+    }
+
+    async fn fail(&self, database: &Database, setback: &Setback) -> Result<(), DatabaseError> {
+        let mut connection = database.connection().await?;
+        let state = if setback.failed { DocumentState::Failed } else { DocumentState::Queued };
+        diesel::update(document::table.find((self.invoice_id, self.format)))
+            .filter(document::attempts.eq(self.attempts))
+            .filter(document::state.ne(DocumentState::Rendered))
+            .set((
+                document::state.eq(state),
+                document::error.eq(&setback.reason),
+                document::next_attempt_at.eq(setback.again.map(|delay| Utc::now() + delay)),
+            ))
+            .execute(&mut connection)
+            .await?;
+        Ok(())
+    }
+}
+
+impl Setback {
+    fn waiting(reason: impl Into<String>, delay: Duration) -> Self {
+        Self { reason: reason.into(), again: Some(delay), failed: false }
+    }
+
+    fn for_good(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), again: None, failed: true }
+    }
+}

@@ -1,0 +1,9 @@
+//! Invoices and their documents.
+
+mod document_link;
+mod get_invoice;
+mod issue_order;
+mod issue_uploaded;
+mod render;
+mod rules;
+mod upload;

@@ -1,0 +1,161 @@
+//! `order.confirmed` → the order's invoice.
+
+use nats::{
+    contracts::{
+        invoice::InvoiceIssued,
+        order::{GetOrder, OrderDetails},
+        user::Unknown,
+    },
+    types::{Currency, Money, OrderId},
+};
+use serde_json::json;
+use stack::bed::{Bed, Client};
+
+use crate::given;
+
+async fn invoice_of(bed: &Bed, client: &Client, order: &OrderDetails) -> serde_json::Value {
+    bed.wait_for("the order has its invoice", || async {
+        let answer = client.get(&format!("/v1/orders/{}/invoice", order.order_id)).send().await;
+        (answer.status == 200).then_some(answer.json)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_confirmed_order_has_a_paid_invoice_whose_totals_are_the_orders() {
+    let bed = Bed::start().await;
+    let _running = given::service(&bed).await;
+    let alice = bed.customer();
+    let order = given::order(alice.user_id());
+    given::known(&bed, &order).await;
+    let early = alice.get(&format!("/v1/orders/{}/invoice", order.order_id)).send().await;
+    assert_eq!(early.status, 404, "{early}");
+
+    bed.publish(&given::confirmed(&order)).await;
+    let invoice = invoice_of(&bed, &alice, &order).await;
+    let year = chrono::Utc::now().format("%Y");
+    assert_eq!(invoice["number"], format!("A-{year}-000001"));
+    assert_eq!(invoice["state"], "paid");
+    assert_eq!(invoice["paid_on"], invoice["issue_date"]);
+    assert_eq!(invoice["order_id"], order.order_id.to_string());
+    assert_eq!(invoice["order_reference"], "A-100023");
+    assert_eq!(invoice["seller"]["name"], "Argosy Outfitters GmbH");
+    assert_eq!(
+        (&invoice["buyer"]["name"], &invoice["buyer"]["contact"]),
+        (&json!("Atelier Sud SARL"), &json!("Claire Fontaine"))
+    );
+    assert_eq!(invoice["totals"]["tax_inclusive"], json!(order.total));
+    assert_eq!(invoice["totals"]["tax_total"], json!(order.tax_total));
+    assert_eq!(invoice["totals"]["paid"], json!(order.total));
+    assert_eq!(invoice["totals"]["due"]["amount"], 0);
+    let issued = bed.event::<InvoiceIssued>(|event| event.order_id == Some(order.order_id)).await;
+    assert_eq!((issued.total, issued.user_id), (order.total, alice.user_id()));
+
+    let id = invoice["id"].as_str().unwrap();
+    given::document(&alice, id, "rendered").await;
+    let file = alice.get(&format!("/v1/invoices/{id}/documents/pdf")).send().await;
+    assert_eq!(
+        file.header("content-disposition"),
+        Some(format!("attachment; filename=\"Facture-A-{year}-000001.pdf\"").as_str())
+    );
+    let text = given::text_of(&file.bytes);
+    for words in ["Facture", "A-100023", "Frais de port", "25,02 €", "156,72 €", "Argosy Outfitters GmbH", "HRB 158210"]
+    {
+        assert!(text.contains(words), "expected {words} in:\n{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_confirmed_again_and_again_has_one_invoice() {
+    let bed = Bed::start().await;
+    let _one = given::service_without_weasyprint(&bed).await;
+    let _other = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let (order, next) = (given::order(alice.user_id()), given::order(alice.user_id()));
+    let both = [order.clone(), next.clone()];
+    bed.answer::<GetOrder>(move |question| {
+        both.iter().find(|order| order.order_id == question.order_id).cloned().ok_or(Unknown::Unknown)
+    })
+    .await;
+    given::knows_users(&bed, "en").await;
+    bed.publish_twice(&given::confirmed(&order)).await;
+    for _ in 0..6 {
+        bed.publish(&given::confirmed(&order)).await;
+    }
+    let invoice = invoice_of(&bed, &alice, &order).await;
+    assert!(invoice["number"].as_str().unwrap().ends_with("-000001"), "{invoice}");
+    // The next order's number tells that none was used up.
+    bed.publish(&given::confirmed(&next)).await;
+    let invoice = invoice_of(&bed, &alice, &next).await;
+    assert!(invoice["number"].as_str().unwrap().ends_with("-000002"), "{invoice}");
+    assert_eq!(bed.events::<InvoiceIssued>(|event| event.order_id == Some(order.order_id)).await.len(), 1);
+    assert_eq!(alice.get("/v1/invoices").send().await.at("/data").as_array().unwrap().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_figures_do_not_agree_gets_no_invoice_and_is_reported() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let mut order = given::order(alice.user_id());
+    order.total = Money::new(15673, Currency::EUR);
+    given::known(&bed, &order).await;
+    bed.publish(&given::confirmed(&order)).await;
+    let (subject, reason) =
+        bed.wait_for("the message is dead", || async { bed.dead_letters().await.into_iter().next() }).await;
+    assert!(subject.contains("invoice"), "{subject}");
+    assert!(reason.contains("156.72 EUR") && reason.contains("156.73 EUR"), "both figures: {reason}");
+    let answer = alice.get(&format!("/v1/orders/{}/invoice", order.order_id)).send().await;
+    assert_eq!(answer.status, 404, "{answer}");
+    bed.no_event::<InvoiceIssued>(|_| true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_waits_until_its_service_is_back() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let order = given::order(alice.user_id());
+    bed.publish(&given::confirmed(&order)).await;
+    given::knows_users(&bed, "de-DE").await;
+    let answer = alice.get(&format!("/v1/orders/{}/invoice", order.order_id)).send().await;
+    assert_eq!(answer.status, 404, "svc-order is away: {answer}");
+    given::known(&bed, &order).await;
+    invoice_of(&bed, &alice, &order).await;
+    assert_eq!(bed.dead_letters().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn free_shipping_is_no_line_of_the_invoice() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let mut order = given::order(alice.user_id());
+    let eur = |amount| Money::new(amount, Currency::EUR);
+    (order.shipping, order.tax_total, order.total) = (eur(0), eur(2257), eur(14137));
+    given::known(&bed, &order).await;
+    bed.publish(&given::confirmed(&order)).await;
+    let invoice = invoice_of(&bed, &alice, &order).await;
+    assert_eq!(invoice["charges"], json!([]));
+    assert_eq!(invoice["totals"]["due"]["amount"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orders_invoice_is_its_customers_and_staffs() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let order = given::order(alice.user_id());
+    given::known(&bed, &order).await;
+    bed.publish(&given::confirmed(&order)).await;
+    let invoice = invoice_of(&bed, &alice, &order).await;
+    assert_eq!(invoice_of(&bed, &bed.staff(), &order).await["id"], invoice["id"]);
+    let path = format!("/v1/orders/{}/invoice", order.order_id);
+    for (client, status) in [(bed.customer(), 404), (bed.nobody(), 401)] {
+        let answer = client.get(&path).send().await;
+        assert_eq!(answer.status, status, "{answer}");
+    }
+    let unknown = alice.get(&format!("/v1/orders/{}/invoice", OrderId::new())).send().await;
+    unknown.problem("not_found", "");
+    alice.get("/v1/orders/17/invoice").send().await.problem("not_found", "");
+}
