@@ -1,0 +1,115 @@
+-- Carts, orders, and how far each order is.
+
+-- A person's cart. Its row is the lock under which its items are edited.
+create table cart (
+    user_id uuid primary key,
+    -- Counts the edits: the ETag.
+    version bigint not null check (version >= 0),
+    updated_at timestamptz not null default now()
+);
+
+-- What is in it; names and prices are the catalogue's and are asked for when it is shown.
+create table cart_item (
+    user_id uuid not null references cart (user_id),
+    sku text not null check (sku ~ '^[A-Za-z0-9._-]{1,64}$'),
+    quantity integer not null check (quantity between 1 and 100000),
+    added_at timestamptz not null default now(),
+    primary key (user_id, sku)
+);
+
+-- The numbers that people read. A refused order leaves a gap; only invoices must not have any.
+create sequence order_number start 100001;
+
+-- An order: what it comes to (never changes) and its three states (moved by the saga alone).
+create table orders (
+    id uuid primary key,
+    -- `A-100001`.
+    number text not null unique default 'A-' || nextval('order_number'),
+    user_id uuid not null,
+    status text not null check (status in ('pending', 'confirmed', 'completed', 'canceled')),
+    payment_status text not null check (payment_status in
+        ('awaiting', 'authorized', 'captured', 'partially_refunded', 'refunded', 'failed', 'canceled')),
+    fulfillment_status text not null check (fulfillment_status in
+        ('not_fulfilled', 'partially_fulfilled', 'fulfilled', 'shipped', 'delivered', 'canceled')),
+    cancel_reason text check (cancel_reason in ('payment_failed', 'payment_timeout', 'customer', 'staff')),
+    -- The payment whose money we have.
+    payment_id uuid,
+    currency text not null check (currency ~ '^[A-Z]{3}$'),
+    -- Minor units: the sum of the lines, net.
+    subtotal bigint not null check (subtotal >= 0),
+    -- Minor units, net.
+    shipping_price bigint not null check (shipping_price >= 0),
+    -- Minor units.
+    tax_total bigint not null check (tax_total >= 0),
+    -- Minor units: what the customer pays.
+    total bigint not null,
+    placed_at timestamptz not null,
+    updated_at timestamptz not null,
+    check (total = subtotal + shipping_price + tax_total),
+    check ((status = 'canceled') = (cancel_reason is not null)),
+    check ((status = 'canceled') = (fulfillment_status = 'canceled')),
+    check (status <> 'pending' or payment_status in ('awaiting', 'authorized')),
+    check (status not in ('confirmed', 'completed') or payment_status in ('captured', 'partially_refunded', 'refunded')),
+    check ((payment_status in ('captured', 'partially_refunded', 'refunded')) = (payment_id is not null))
+);
+create index orders_of_user on orders (user_id, id desc);
+create index orders_by_status on orders (status, id desc);
+-- What the sweep looks at.
+create index orders_unpaid on orders (placed_at) where status = 'pending';
+
+-- What else was agreed. Never changes; apart from `orders`, so that moving a state rewrites a narrow row, and so that
+-- the personal data of an order stand in one place.
+create table order_terms (
+    order_id uuid primary key references orders (id),
+    -- Where mail about it goes, as it was when the order was placed.
+    email text not null,
+    -- A payment method's token, never a card number.
+    payment_method text not null check (payment_method ~ '^[a-z0-9_]{1,64}$'),
+    -- A copy: where the customer lives later does not change where this order went.
+    shipping_address jsonb not null,
+    shipping_service_level text not null,
+    shipping_tax_category text not null,
+    -- Percent, as a decimal string.
+    shipping_tax_rate text not null,
+    -- Tax by category and rate, as the money engine computed it.
+    tax jsonb not null
+);
+
+-- A line of an order: the article as it was when it was ordered. Never changes.
+create table order_line (
+    order_id uuid not null references orders (id),
+    -- From 0, in the order of the request.
+    position integer not null check (position >= 0),
+    sku text not null,
+    product_id uuid not null,
+    name text not null,
+    quantity integer not null check (quantity between 1 and 100000),
+    -- Minor units; net.
+    unit_price bigint not null check (unit_price >= 0),
+    tax_category text not null,
+    -- Percent, as a decimal string.
+    tax_rate text not null,
+    -- Minor units.
+    net bigint not null check (net = unit_price * quantity),
+    primary key (order_id, position),
+    unique (order_id, sku)
+);
+
+-- What changed, when, why, by whom; also what arrived and changed nothing.
+create table order_history (
+    id bigint generated always as identity primary key,
+    order_id uuid not null references orders (id),
+    at timestamptz not null default now(),
+    change text not null check (change in ('placed', 'confirmed', 'canceled', 'payment_contradicted')),
+    -- The three states after it.
+    status text not null,
+    payment_status text not null,
+    fulfillment_status text not null,
+    -- A sentence.
+    why text not null,
+    actor text not null check (actor in ('customer', 'staff', 'system')),
+    -- Who, unless it was the system.
+    user_id uuid,
+    check ((actor = 'system') = (user_id is null))
+);
+create index order_history_of_order on order_history (order_id, id);

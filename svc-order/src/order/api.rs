@@ -1,0 +1,143 @@
+//! The endpoints of orders.
+
+use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
+use diesel_async::RunQueryDsl;
+use nats::{
+    http::{Body, Created, Listed},
+    idempotency::IdempotencyKey,
+    identity::User,
+    problem::{Code, Problem},
+    types::{Cursor, Limit, OrderId, Page, UserId},
+};
+use poem::web::Data;
+use poem_openapi::{
+    OpenApi, Tags,
+    param::{Header, Path, Query},
+};
+
+use super::{
+    OrderRow, cancel,
+    history::{self, OrderHistory},
+    place::{self, PlaceOrder},
+    resource::Order,
+    status::OrderStatus,
+};
+use crate::{Orders, schema::orders};
+
+#[derive(Tags)]
+enum Tag {
+    /// What customers ordered, and how far it is.
+    Orders,
+}
+
+/// The endpoints of orders.
+pub struct OrderApi;
+
+#[OpenApi(prefix_path = "/v1/orders", tag = "Tag::Orders")]
+impl OrderApi {
+    /// Place an order
+    ///
+    /// Reserves the stock, fixes prices, taxes and shipping costs, and asks for the payment; the order is then `pending`
+    /// until the payment has arrived. Refused with `out_of_stock` when a line cannot be had, and with `invalid_request`
+    /// for an unknown SKU, an unknown address, a country we do not ship to, or an empty cart; nothing is written then, and
+    /// the key is free again. When another service is away: `unavailable`.
+    #[oai(path = "/", method = "post", operation_id = "place_order")]
+    async fn place(
+        &self,
+        Data(service): Data<&Orders>,
+        User(identity): User,
+        /// Required: a fresh random key per intended order, the same when the request is repeated.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<IdempotencyKey>>,
+        request: Body<PlaceOrder>,
+    ) -> Result<Created<Order>, Problem> {
+        let missing = "An order needs an Idempotency-Key header, so that a repeated request does not order twice.";
+        let key = key.0.ok_or_else(|| Problem::new(Code::IdempotencyKeyMissing, missing))?;
+        place::place(service, identity.user, key, request.0).await
+    }
+
+    /// List orders
+    ///
+    /// The caller's own, latest first; for staff those of everyone.
+    #[oai(path = "/", method = "get", operation_id = "list_orders")]
+    async fn list(
+        &self,
+        Data(service): Data<&Orders>,
+        User(identity): User,
+        /// Only orders of this status.
+        status: Query<Option<OrderStatus>>,
+        /// Only orders of this user.
+        user_id: Query<Option<UserId>>,
+        limit: Query<Limit>,
+        /// The `next_cursor` of the page before.
+        cursor: Query<Option<Cursor>>,
+    ) -> Result<Listed<Order>, Problem> {
+        let mut query = OrderRow::visible_to(&identity);
+        if let Some(status) = status.0 {
+            query = query.filter(orders::status.eq(status));
+        }
+        if let Some(user) = user_id.0 {
+            query = query.filter(orders::user_id.eq(user));
+        }
+        if let Some(cursor) = cursor.0 {
+            let last: OrderId = cursor.decode().map_err(|error| {
+                Problem::new(Code::MalformedRequest, "The parameter `cursor` cannot be read.")
+                    .at("?cursor", error.as_str())
+            })?;
+            query = query.filter(orders::id.lt(last));
+        }
+        let mut connection = service.database.connection().await?;
+        let query = query.order(orders::id.desc()).limit(limit.0.rows());
+        let rows = query.select(OrderRow::as_select()).load(&mut connection).await?;
+        let listed = Order::all_of(&mut connection, rows).await?;
+        Ok(Listed(Page::from_rows(listed, limit.0, Order::id, std::convert::identity)?))
+    }
+
+    /// Get an order
+    #[oai(path = "/:id", method = "get", operation_id = "get_order")]
+    async fn get(
+        &self,
+        Data(service): Data<&Orders>,
+        User(identity): User,
+        /// Which.
+        id: Path<OrderId>,
+    ) -> Result<Body<Order>, Problem> {
+        let mut connection = service.database.connection().await?;
+        let order = Order::visible_to(&identity, id.0, &mut connection).await?;
+        order.map(Body).ok_or_else(|| Problem::not_found("order"))
+    }
+
+    /// Get an order's history
+    ///
+    /// What changed, when, why and by whom, oldest first.
+    #[oai(path = "/:id/history", method = "get", operation_id = "get_order_history")]
+    async fn history(
+        &self,
+        Data(service): Data<&Orders>,
+        User(identity): User,
+        /// Which order.
+        id: Path<OrderId>,
+    ) -> Result<Body<OrderHistory>, Problem> {
+        let mut connection = service.database.connection().await?;
+        let order = Order::visible_to(&identity, id.0, &mut connection).await?;
+        let order = order.ok_or_else(|| Problem::not_found("order"))?;
+        Ok(Body(history::read(&mut connection, order.id(), &identity).await?))
+    }
+
+    /// Cancel an order
+    ///
+    /// Possible while nothing was paid for it; afterwards it is a `conflict`, and a refund has to be asked for.
+    #[oai(path = "/:id/cancel", method = "post", operation_id = "cancel_order")]
+    async fn cancel(
+        &self,
+        Data(service): Data<&Orders>,
+        User(identity): User,
+        /// Which.
+        id: Path<OrderId>,
+        /// With it, a repeated request gets the first answer.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<IdempotencyKey>>,
+    ) -> Result<Body<Order>, Problem> {
+        cancel::cancel(service, &identity, id.0, key.0).await.map(Body)
+    }
+}

@@ -1,0 +1,55 @@
+//! Canceling an order, while nothing was paid for it.
+
+use nats::{
+    contracts::order::CancelReason,
+    idempotency::{Claim, IdempotencyKey, claim},
+    identity::Identity,
+    problem::{Code, Problem},
+    types::OrderId,
+};
+
+use super::{
+    OrderRow,
+    change::change,
+    history::By,
+    resource::Order,
+    status::{Change, OrderStatus},
+};
+use crate::Orders;
+
+/// Cancels an order of `identity`, or anyone's for staff.
+///
+/// # Errors
+/// `not_found`, or `conflict` when the order is paid, done, or canceled before.
+pub(crate) async fn cancel(
+    service: &Orders,
+    identity: &Identity,
+    id: OrderId,
+    key: Option<IdempotencyKey>,
+) -> Result<Order, Problem> {
+    let mut tx = service.database.begin().await?;
+    let slot = match claim::<_, Order>(&mut tx, &identity.user, "cancel_order", key, &id).await? {
+        Claim::New(slot) => slot,
+        Claim::Replay { body, .. } => return Ok(body),
+    };
+    let order = OrderRow::lock(&mut tx, id).await?.filter(|order| identity.may_see(order.user_id));
+    let order = order.ok_or_else(|| Problem::not_found("order"))?;
+    match order.status {
+        OrderStatus::Pending => {}
+        OrderStatus::Canceled => return Err(Problem::new(Code::Conflict, "This order is canceled already.")),
+        OrderStatus::Confirmed | OrderStatus::Completed => {
+            let paid = "This order is paid and cannot be canceled any more. Ask the shop for a refund.";
+            return Err(Problem::new(Code::Conflict, paid));
+        }
+    }
+    let by = By::of(identity, order.user_id);
+    let (reason, why) = match by {
+        By::Customer(_) => (CancelReason::Customer, "The customer canceled it."),
+        By::Staff(_) | By::System => (CancelReason::Staff, "The shop canceled it."),
+    };
+    let row = change(&mut tx, &order, Change::Cancel(reason), by, why).await?;
+    let canceled = Order::all_of(&mut tx, vec![row]).await?.pop().ok_or_else(|| Problem::not_found("order"))?;
+    slot.store(&mut tx, 200, &format!("/v1/orders/{id}"), &canceled).await?;
+    tx.commit().await?;
+    Ok(canceled)
+}

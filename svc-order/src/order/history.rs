@@ -1,0 +1,169 @@
+//! An order's history: what changed, when, why, by whom.
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, deserialize::FromSqlRow,
+    expression::AsExpression, insert_into, pg::Pg, sql_types,
+};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use nats::{
+    identity::Identity,
+    types::{Invalid, OrderId, UserId},
+};
+use poem_openapi::{Enum, Object};
+use serde::{Deserialize, Serialize};
+
+use super::status::{FulfillmentStatus, OrderStatus, PaymentStatus, State, names};
+use crate::schema::order_history;
+
+/// How many entries are shown; an order has a handful.
+const SHOWN: i64 = 200;
+
+names! {
+    /// What happened to an order.
+    OrderChange, "a change of an order" {
+        /// It was placed.
+        Placed = "placed",
+        /// Its payment arrived.
+        Confirmed = "confirmed",
+        /// It was given up.
+        Canceled = "canceled",
+        /// Something arrived from the payment that does not fit the order; someone has to look.
+        PaymentContradicted = "payment_contradicted",
+    }
+}
+
+names! {
+    /// Who changed something.
+    OrderActor, "an actor" {
+        /// The person whose order it is.
+        Customer = "customer",
+        /// Someone of the shop.
+        Staff = "staff",
+        /// The system itself.
+        System = "system",
+    }
+}
+
+/// Who changes an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The person whose order it is.
+    Customer(UserId),
+    /// Someone of the shop.
+    Staff(UserId),
+    /// The saga.
+    System,
+}
+
+impl By {
+    /// `identity`, as it stands to an order of `owner`.
+    pub(crate) fn of(identity: &Identity, owner: UserId) -> Self {
+        if identity.user == owner { Self::Customer(owner) } else { Self::Staff(identity.user) }
+    }
+
+    const fn parts(self) -> (OrderActor, Option<UserId>) {
+        match self {
+            Self::Customer(user) => (OrderActor::Customer, Some(user)),
+            Self::Staff(user) => (OrderActor::Staff, Some(user)),
+            Self::System => (OrderActor::System, None),
+        }
+    }
+}
+
+#[derive(Debug, Insertable)]
+#[diesel(table_name = order_history)]
+struct NewEntry<'a> {
+    order_id: OrderId,
+    change: OrderChange,
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+    fulfillment_status: FulfillmentStatus,
+    why: &'a str,
+    actor: OrderActor,
+    user_id: Option<UserId>,
+}
+
+/// A row of `order_history`.
+#[derive(Debug, Queryable, Selectable)]
+#[diesel(table_name = order_history, check_for_backend(Pg))]
+struct EntryRow {
+    at: DateTime<Utc>,
+    change: OrderChange,
+    status: OrderStatus,
+    payment_status: PaymentStatus,
+    fulfillment_status: FulfillmentStatus,
+    why: String,
+    actor: OrderActor,
+    user_id: Option<UserId>,
+}
+
+/// Writes down what happened to an order that is in `state` now.
+pub(crate) async fn write(
+    connection: &mut AsyncPgConnection,
+    order_id: OrderId,
+    change: OrderChange,
+    state: State,
+    by: By,
+    why: &str,
+) -> diesel::QueryResult<()> {
+    let (actor, user_id) = by.parts();
+    let State { order: status, payment: payment_status, fulfillment: fulfillment_status } = state;
+    let entry = NewEntry { order_id, change, status, payment_status, fulfillment_status, why, actor, user_id };
+    insert_into(order_history::table).values(entry).execute(connection).await.map(drop)
+}
+
+/// One thing that happened to an order, with its states afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct OrderHistoryEntry {
+    /// When.
+    at: DateTime<Utc>,
+    /// What.
+    change: OrderChange,
+    /// How far the order was then as a whole.
+    status: OrderStatus,
+    /// How far its payment was then.
+    payment_status: PaymentStatus,
+    /// How far its goods were then.
+    fulfillment_status: FulfillmentStatus,
+    /// Why, in a sentence.
+    why: String,
+    /// By whom.
+    by: OrderActor,
+    /// By whom exactly: told to staff alone, and null when it was the system.
+    #[oai(nullable)]
+    user_id: Option<UserId>,
+}
+
+/// What happened to an order, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct OrderHistory {
+    /// The entries.
+    data: Vec<OrderHistoryEntry>,
+}
+
+/// The history of an order that `identity` may see.
+pub(crate) async fn read(
+    connection: &mut AsyncPgConnection,
+    order_id: OrderId,
+    identity: &Identity,
+) -> diesel::QueryResult<OrderHistory> {
+    let rows: Vec<EntryRow> = order_history::table
+        .filter(order_history::order_id.eq(order_id))
+        .order(order_history::id)
+        .limit(SHOWN)
+        .select(EntryRow::as_select())
+        .load(connection)
+        .await?;
+    let entry = |row: EntryRow| OrderHistoryEntry {
+        at: row.at,
+        change: row.change,
+        status: row.status,
+        payment_status: row.payment_status,
+        fulfillment_status: row.fulfillment_status,
+        why: row.why,
+        by: row.actor,
+        user_id: row.user_id.filter(|_| identity.is_staff()),
+    };
+    Ok(OrderHistory { data: rows.into_iter().map(entry).collect() })
+}

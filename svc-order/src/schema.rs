@@ -1,0 +1,87 @@
+//! The tables of `migrations/`, as diesel sees them.
+
+diesel::table! {
+    cart (user_id) {
+        user_id -> Uuid,
+        version -> BigInt,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    cart_item (user_id, sku) {
+        user_id -> Uuid,
+        sku -> Text,
+        quantity -> Integer,
+        added_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    orders (id) {
+        id -> Uuid,
+        number -> Text,
+        user_id -> Uuid,
+        status -> Text,
+        payment_status -> Text,
+        fulfillment_status -> Text,
+        cancel_reason -> Nullable<Text>,
+        payment_id -> Nullable<Uuid>,
+        currency -> Text,
+        subtotal -> BigInt,
+        shipping_price -> BigInt,
+        tax_total -> BigInt,
+        total -> BigInt,
+        placed_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    order_terms (order_id) {
+        order_id -> Uuid,
+        email -> Text,
+        payment_method -> Text,
+        shipping_address -> Jsonb,
+        shipping_service_level -> Text,
+        shipping_tax_category -> Text,
+        shipping_tax_rate -> Text,
+        tax -> Jsonb,
+    }
+}
+
+diesel::table! {
+    order_line (order_id, position) {
+        order_id -> Uuid,
+        position -> Integer,
+        sku -> Text,
+        product_id -> Uuid,
+        name -> Text,
+        quantity -> Integer,
+        unit_price -> BigInt,
+        tax_category -> Text,
+        tax_rate -> Text,
+        net -> BigInt,
+    }
+}
+
+diesel::table! {
+    order_history (id) {
+        id -> BigInt,
+        order_id -> Uuid,
+        at -> Timestamptz,
+        change -> Text,
+        status -> Text,
+        payment_status -> Text,
+        fulfillment_status -> Text,
+        why -> Text,
+        actor -> Text,
+        user_id -> Nullable<Uuid>,
+    }
+}
+
+diesel::joinable!(cart_item -> cart (user_id));
+diesel::joinable!(order_terms -> orders (order_id));
+diesel::joinable!(order_line -> orders (order_id));
+diesel::joinable!(order_history -> orders (order_id));
+diesel::allow_tables_to_appear_in_same_query!(cart, cart_item, orders, order_terms, order_line, order_history);

@@ -1,0 +1,9 @@
+mod cancel;
+mod details;
+mod get;
+mod list;
+mod place;
+mod place_once;
+mod place_refused;
+mod saga;
+mod sweep;

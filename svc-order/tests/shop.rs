@@ -1,0 +1,276 @@
+//! A bed with svc-order on it, and stand-ins for the services that it calls.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use diesel_async::RunQueryDsl;
+use nats::{
+    contracts::{
+        catalog::{
+            Article, Articles, GetArticles, ReleaseStock, ReserveRefusal, ReserveStock, ReservedLine, Shortage,
+            StockFree, StockReserved,
+        },
+        payment::{DeclineReason, PaymentCaptured, PaymentFailed},
+        shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
+        user::{GetAddress, GetUserDetails, Unknown, UserDetails},
+    },
+    service::Running,
+    types::{Address, AddressId, Currency, Money, OrderId, PaymentId, ProductId, TaxCategory},
+};
+use serde_json::{Value, json};
+use stack::bed::{Answer, Bed, Client};
+
+/// SKU, name, price in cents, tax category, grams, how many there are.
+const ARTICLES: [(&str, &str, i64, TaxCategory, i32, i32); 4] = [
+    ("LAMP", "Desk lamp", 4990, TaxCategory::Standard, 1200, 10),
+    ("BOOK", "A history of ink", 1995, TaxCategory::Zero, 400, 1_000_000),
+    ("PEN", "Fountain pen", 333, TaxCategory::Standard, 30, 1_000_000),
+    ("ANVIL", "Anvil", 19_900, TaxCategory::Standard, 80_000, 1_000_000),
+];
+
+/// An order of one lamp to Hamburg.
+pub(crate) fn one_lamp() -> Value {
+    json!({"lines": [{"sku": "LAMP", "quantity": 1}], "shipping_address": hamburg(), "payment_method": "sandbox_ok"})
+}
+
+pub(crate) fn hamburg() -> Value {
+    json!({"name": "Ada Lovelace", "line1": "Speicherstadt 4", "city": "Hamburg", "postal_code": "20457", "country": "DE"})
+}
+
+/// `one_lamp` with other values at the top.
+pub(crate) fn with(changes: Value) -> Value {
+    let mut order = one_lamp();
+    for (key, value) in changes.as_object().unwrap() {
+        match value {
+            Value::Null => order.as_object_mut().unwrap().remove(key),
+            value => order.as_object_mut().unwrap().insert(key.clone(), value.clone()),
+        };
+    }
+    order
+}
+
+/// What the stand-in for the catalogue did.
+#[derive(Default)]
+pub(crate) struct Catalog {
+    pub(crate) reserved: Mutex<BTreeMap<OrderId, StockReserved>>,
+    pub(crate) released: Mutex<Vec<OrderId>>,
+}
+
+pub(crate) struct Shop {
+    // Before the bed, so that it is dropped before it.
+    pub(crate) service: Running,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) bed: Bed,
+}
+
+impl Shop {
+    /// Everything is there.
+    pub(crate) async fn open() -> Self {
+        let shop = Self::without_catalog_and_shipping().await;
+        shop.catalog_comes().await;
+        shop.shipping_comes().await;
+        shop
+    }
+
+    /// Only svc-user is there.
+    pub(crate) async fn without_catalog_and_shipping() -> Self {
+        let bed = Bed::start().await;
+        bed.answer::<GetUserDetails>(|question| {
+            let user_id = question.user_id;
+            let email = format!("{user_id}@example.com").parse().unwrap();
+            Ok(UserDetails { user_id, email, name: "Ada".to_owned(), locale: "en-GB".parse().unwrap() })
+        })
+        .await;
+        let service = bed.run(svc_order::service()).await;
+        Self { service, catalog: Arc::default(), bed }
+    }
+
+    pub(crate) async fn catalog_comes(&self) {
+        let catalog = Arc::clone(&self.catalog);
+        self.bed.answer::<ReserveStock>(move |question| catalog.reserve(&question)).await;
+        self.bed.answer::<GetArticles>(|question| Ok(articles(&question))).await;
+        self.releases().await;
+    }
+
+    /// A catalogue that reserves, and says something else.
+    pub(crate) async fn broken_catalog_comes(&self) {
+        let catalog = Arc::clone(&self.catalog);
+        let reserve = move |question: ReserveStock| {
+            catalog.reserve(&question)?;
+            Ok(StockReserved { lines: Vec::new() })
+        };
+        self.bed.answer::<ReserveStock>(reserve).await;
+        self.releases().await;
+    }
+
+    async fn releases(&self) {
+        let catalog = Arc::clone(&self.catalog);
+        let release = move |question: ReleaseStock| {
+            catalog.released.lock().unwrap().push(question.order_id);
+            Ok(StockFree {})
+        };
+        self.bed.answer::<ReleaseStock>(release).await;
+    }
+
+    pub(crate) async fn shipping_comes(&self) {
+        let quote = |question: QuoteShipping| {
+            let (zone, cents) = match question.country.as_str() {
+                "DE" => ("domestic", 490),
+                "FR" => ("eu", 1290),
+                "CH" => ("europe", 1990),
+                _ => return Err(QuoteRefusal::NoZone),
+            };
+            if question.weight_g > 1_000_000 {
+                return Err(QuoteRefusal::NoRate);
+            }
+            let price = Money::new(cents, question.currency);
+            Ok(ShippingQuote { zone: zone.to_owned(), service_level: "Parcel".to_owned(), price })
+        };
+        self.bed.answer::<QuoteShipping>(quote).await;
+    }
+
+    /// Stores an address in svc-user, for everyone.
+    pub(crate) async fn address(&self, address: Value) -> AddressId {
+        let known = AddressId::new();
+        let address: Address = serde_json::from_value(address).unwrap();
+        let answer = move |question: GetAddress| {
+            if question.address_id == known { Ok(address.clone()) } else { Err(Unknown::Unknown) }
+        };
+        self.bed.answer::<GetAddress>(answer).await;
+        known
+    }
+
+    /// Places `order` and asserts that it was placed.
+    pub(crate) async fn place(&self, customer: &Client, order: &Value) -> Placed {
+        let key = OrderId::new().to_string();
+        let answer = customer.post("/v1/orders", order).key(&key).send().await;
+        assert_eq!(answer.status, 201, "{answer}");
+        Placed::of(&answer, customer)
+    }
+
+    /// Stops svc-order, does something, and starts it again.
+    pub(crate) async fn restarted(self, between: impl AsyncFnOnce(&Bed)) -> Self {
+        let Self { service, catalog, bed } = self;
+        service.stop().await;
+        between(&bed).await;
+        let service = bed.run(svc_order::service()).await;
+        Self { service, catalog, bed }
+    }
+
+    /// How many rows a table has.
+    pub(crate) async fn count(&self, table: &str) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            rows: i64,
+        }
+        let query = diesel::sql_query(format!("select count(*) as rows from {table}"));
+        let count: Count = query.get_result(&mut self.bed.sql("order").await).await.unwrap();
+        count.rows
+    }
+
+    /// Asserts that nothing of any order was written: no row, no event, no key.
+    pub(crate) async fn assert_nothing_written(&self) {
+        for table in
+            ["orders", "order_terms", "order_line", "order_history", "event_log", "outbox_pending", "idempotency"]
+        {
+            assert_eq!(self.count(table).await, 0, "expected nothing in {table}");
+        }
+    }
+
+    /// Waits until the order looks like this.
+    pub(crate) async fn settled(&self, customer: &Client, id: OrderId, states: [&str; 3]) -> Value {
+        let what = format!("order {id} to be {states:?}");
+        let look = async || {
+            let order = customer.get(&format!("/v1/orders/{id}")).send().await.json;
+            let found = [&order["status"], &order["payment_status"], &order["fulfillment_status"]];
+            (found == states).then_some(order)
+        };
+        self.bed.wait_for(&what, look).await
+    }
+
+    /// The changes in an order's history, oldest first.
+    pub(crate) async fn history(&self, customer: &Client, id: OrderId) -> Vec<String> {
+        let answer = customer.get(&format!("/v1/orders/{id}/history")).send().await;
+        assert_eq!(answer.status, 200, "{answer}");
+        answer
+            .at("/data")
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["change"].as_str().unwrap().to_owned())
+            .collect()
+    }
+}
+
+/// An order that was placed.
+pub(crate) struct Placed {
+    pub(crate) id: OrderId,
+    pub(crate) json: Value,
+    pub(crate) total: Money,
+    user: nats::types::UserId,
+}
+
+impl Placed {
+    pub(crate) fn of(answer: &Answer, customer: &Client) -> Self {
+        let total = serde_json::from_value(answer.at("/total").clone()).unwrap();
+        let id = answer.text("/id").parse().unwrap();
+        Self { id, json: answer.json.clone(), total, user: customer.user_id() }
+    }
+
+    pub(crate) fn captured(&self, payment_id: PaymentId) -> PaymentCaptured {
+        PaymentCaptured { payment_id, order_id: self.id, user_id: self.user, amount: self.total }
+    }
+
+    pub(crate) fn failed(&self, payment_id: PaymentId) -> PaymentFailed {
+        PaymentFailed { payment_id, order_id: self.id, user_id: self.user, reason: DeclineReason::Declined }
+    }
+}
+
+impl Catalog {
+    fn reserve(&self, question: &ReserveStock) -> Result<StockReserved, ReserveRefusal> {
+        let unknown: Vec<usize> = (0..question.lines.len())
+            .filter(|line| {
+                let sku = question.lines[*line].sku.as_str();
+                question.currency != Currency::EUR || !ARTICLES.iter().any(|article| article.0 == sku)
+            })
+            .collect();
+        if !unknown.is_empty() {
+            return Err(ReserveRefusal::Unknown(unknown));
+        }
+        let mut lines = Vec::new();
+        let mut shortages = Vec::new();
+        for (index, line) in question.lines.iter().enumerate() {
+            let (_, name, cents, tax_category, weight_g, available) =
+                *ARTICLES.iter().find(|article| article.0 == line.sku.as_str()).unwrap();
+            if line.quantity.get() > available {
+                shortages.push(Shortage { line: index, sku: line.sku.clone(), available });
+            }
+            lines.push(ReservedLine {
+                sku: line.sku.clone(),
+                quantity: line.quantity,
+                product_id: ProductId::new(),
+                name: name.to_owned(),
+                unit_price: Money::new(cents, Currency::EUR),
+                tax_category,
+                weight_g,
+            });
+        }
+        if !shortages.is_empty() {
+            return Err(ReserveRefusal::OutOfStock(shortages));
+        }
+        let mut reserved = self.reserved.lock().unwrap();
+        Ok(reserved.entry(question.order_id).or_insert(StockReserved { lines }).clone())
+    }
+}
+
+fn articles(question: &GetArticles) -> Articles {
+    let known = question.skus.iter().filter_map(|sku| {
+        let (_, name, cents, _, _, available) = *ARTICLES.iter().find(|article| article.0 == sku.as_str())?;
+        let unit_price = Money::new(cents, question.currency);
+        Some(Article { sku: sku.clone(), product_id: ProductId::new(), name: name.to_owned(), unit_price, available })
+    });
+    Articles { articles: known.collect() }
+}
