@@ -6,6 +6,8 @@
 //!
 //! Trap: claim before any other effect of the transaction, store the answer as its last.
 
+use std::time::Duration;
+
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, insert_into, sql_types};
 use diesel_async::RunQueryDsl;
 use poem_openapi::{
@@ -101,7 +103,7 @@ pub async fn claim<Q: Serialize, T: DeserializeOwned>(
 ) -> Result<Claim<T>, Problem> {
     let principal = principal.to_string();
     let Some(key) = key else { return Ok(Claim::New(Slot { principal, operation, key: None })) };
-    if !lock(tx, &principal, operation, &key).await? {
+    if !lock_patiently(tx, &principal, operation, &key).await? {
         return Err(Problem::new(
             Code::IdempotencyKeyInFlight,
             "The first request with this Idempotency-Key is still running; try again in a moment.",
@@ -153,6 +155,17 @@ impl Slot {
             .await?;
         Ok(())
     }
+}
+
+/// As [`lock`], with a moment's patience: a refused request rolls back a little after it was answered.
+async fn lock_patiently(tx: &mut Tx, principal: &str, operation: &str, key: &IdempotencyKey) -> Result<bool, Problem> {
+    for _ in 0..5 {
+        if lock(tx, principal, operation, key).await? {
+            return Ok(true);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    lock(tx, principal, operation, key).await
 }
 
 /// A lock for the length of the transaction; false when another one has it.

@@ -43,14 +43,11 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         Problem::new(Code::PayloadTooLarge, format!("The body is larger than {LARGEST} bytes, the most that is taken."))
     })?;
     let head = request.method() == Method::HEAD;
-    let passed_on = request.headers().iter().filter(|(name, _)| PASSED_ON.contains(name));
     let forward = Forward {
         service: &operation.service,
         method: if head { "GET" } else { request.method().as_str() },
         target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
-        headers: passed_on
-            .filter_map(|(name, value)| Some((name.to_string(), value.to_str().ok()?.to_owned())))
-            .collect(),
+        headers: passed_on(&request)?,
         identity: identity.as_ref(),
         body,
     };
@@ -60,6 +57,16 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         response.set_body(Body::empty());
     }
     Ok(response)
+}
+
+/// The headers that services read. One that cannot be read is refused: without its key, a request would be another one.
+fn passed_on(request: &Request) -> Result<Vec<(String, String)>, Problem> {
+    let headers = request.headers().iter().filter(|(name, _)| PASSED_ON.contains(name));
+    let read = |(name, value): (&HeaderName, &HeaderValue)| match value.to_str() {
+        Ok(text) => Ok((name.to_string(), text.to_owned())),
+        Err(_) => Err(Problem::new(Code::MalformedRequest, format!("The header `{name}` has other than visible ASCII characters."))),
+    };
+    headers.map(read).collect()
 }
 
 async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Result<Response, Problem> {

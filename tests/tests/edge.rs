@@ -140,6 +140,16 @@ async fn bad_bodies_are_refused_and_pointed_at() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_cannot_be_read_is_not_ignored() {
+    let shop = Shop::shared().await;
+    let ines = shop.shopper().await;
+    let key = reqwest::header::HeaderValue::from_bytes(b"caf\xe9").unwrap();
+    let request = ines.request(Method::POST, "/v1/orders").json(&json!({})).header("Idempotency-Key", key);
+
+    Answer::of(request).await.problem("malformed_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_document_is_downloaded_whole_in_part_or_not_again() {
     let shop = Shop::shared().await;
     let ines = shop.shopper().await;

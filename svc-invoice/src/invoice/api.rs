@@ -3,7 +3,7 @@
 use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
-    http::{Accepted, Body, File},
+    http::{Accepted, Body, File, Listed},
     idempotency::IdempotencyKey,
     identity::{User, Visitor},
     problem::{Code, Problem},
@@ -70,7 +70,7 @@ impl InvoiceApi {
         state: Query<Option<InvoiceState>>,
         limit: Query<Limit>,
         cursor: Query<Option<Cursor>>,
-    ) -> Result<Body<Page<InvoiceSummary>>, Problem> {
+    ) -> Result<Listed<InvoiceSummary>, Problem> {
         let mut query = invoice::table.select(SummaryRow::as_select()).into_boxed();
         if !identity.is_staff() {
             query = query.filter(invoice::user_id.eq(identity.user));
@@ -86,7 +86,7 @@ impl InvoiceApi {
         }
         let mut connection = invoices.database.connection().await?;
         let rows = query.order(invoice::id.desc()).limit(limit.0.rows()).load(&mut connection).await?;
-        Ok(Body(Page::from_rows(rows, limit.0, |row: &SummaryRow| row.id, InvoiceSummary::from)?))
+        Ok(Listed(Page::from_rows(rows, limit.0, |row: &SummaryRow| row.id, InvoiceSummary::from)?))
     }
 
     /// Read an invoice

@@ -5,7 +5,10 @@ use diesel::{ExpressionMethods, QueryDsl, insert_into};
 use diesel_async::RunQueryDsl;
 use nats::{consume::Failure, contracts::invoice::InvoiceIssued, database::Tx};
 
-use super::{Invoice, series, values::InvoiceState};
+use super::{
+    Invoice, series,
+    values::{DocumentFormat, DocumentState, InvoiceState},
+};
 use crate::schema::{document, invoice};
 
 /// Issues a draft within `tx`; it is paid already when `paid_on` says so.
@@ -32,7 +35,21 @@ pub(crate) async fn issue(tx: &mut Tx, draft: &Invoice, paid_on: Option<NaiveDat
         .data
         .formats
         .iter()
-        .map(|format| (document::invoice_id.eq(draft.id), document::format.eq(*format)))
+        .map(|format| {
+            // A format that cannot be made is settled from the beginning: the invoice says so, the others go on.
+            let refused = (!format.is_supported()).then(|| {
+                format!("`{format}` documents cannot be made yet; those that can: {}.", DocumentFormat::supported())
+            });
+            let state = if refused.is_some() { DocumentState::Failed } else { DocumentState::Queued };
+            let due = refused.is_none().then(Utc::now);
+            (
+                document::invoice_id.eq(draft.id),
+                document::format.eq(*format),
+                document::state.eq(state),
+                document::error.eq(refused),
+                document::next_attempt_at.eq(due),
+            )
+        })
         .collect();
     insert_into(document::table).values(queued).execute(tx).await?;
     tx.record(&InvoiceIssued {

@@ -98,8 +98,16 @@ codes! {
 }
 
 impl DocumentFormat {
-    /// Those that this service can render.
-    pub const SUPPORTED: &[Self] = &[Self::Pdf];
+    /// Whether this service can make it.
+    pub const fn is_supported(self) -> bool {
+        matches!(self, Self::Pdf)
+    }
+
+    /// The codes of those that can be made, for people.
+    pub fn supported() -> String {
+        let codes: Vec<&str> = Self::ALL.iter().filter(|format| format.is_supported()).map(|format| format.code()).collect();
+        codes.join(", ")
+    }
 
     /// The ending of its file's name.
     pub const fn extension(self) -> &'static str {

@@ -214,9 +214,11 @@ impl Job {
             ))
             .execute(&mut tx)
             .await?;
+        // What has failed for good is not waited for.
         let missing: i64 = document::table
             .filter(document::invoice_id.eq(self.invoice_id))
             .filter(document::state.ne(DocumentState::Rendered))
+            .filter(document::next_attempt_at.is_not_null())
             .count()
             .get_result(&mut tx)
             .await?;

@@ -34,6 +34,27 @@ async fn without_weasyprint_the_document_says_why_and_is_made_once_it_is_there()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_cannot_be_made_says_so_and_does_not_hold_up_the_others() {
+    let bed = Bed::start().await;
+    let _running = given::service(&bed).await;
+    let alice = bed.customer();
+    let sample: serde_json::Value = serde_json::from_str(given::SAMPLE).unwrap();
+
+    let id = given::uploaded(&alice, &sample).await;
+
+    bed.event::<InvoiceRendered>(|event| event.invoice_id.to_string() == id).await;
+    let invoice = alice.get(&format!("/v1/invoices/{id}")).send().await;
+    for document in invoice.at("/documents").as_array().unwrap() {
+        if document["format"] == "pdf" {
+            assert_eq!(document["state"], "rendered", "{document}");
+        } else {
+            assert_eq!(document["state"], "failed", "{document}");
+            assert!(document["error"].as_str().unwrap().contains("cannot be made yet"), "{document}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_weasyprint_fails_on_is_given_up_after_three_attempts() {
     let bed = Bed::start().await;
     let _running = bed.run_with(svc_invoice::service(), &[("WEASYPRINT", "/bin/false")]).await;

@@ -3,7 +3,7 @@
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
-    http::{Body, Created, NoContent},
+    http::{Body, Created, Listed, NoContent},
     idempotency::IdempotencyKey,
     identity::User,
     problem::Problem,
@@ -39,7 +39,7 @@ impl AddressApi {
         User(identity): User,
         limit: Query<Limit>,
         cursor: Query<Option<Cursor>>,
-    ) -> Result<Body<Page<StoredAddress>>, Problem> {
+    ) -> Result<Listed<StoredAddress>, Problem> {
         let owned = StoredAddress::owned_by(identity.user);
         let mut query = owned.select(StoredAddress::as_select()).order(address::id).limit(limit.0.rows()).into_boxed();
         if let Some(cursor) = cursor.0 {
@@ -48,7 +48,7 @@ impl AddressApi {
         }
         let mut connection = users.database.connection().await?;
         let rows: Vec<StoredAddress> = query.load(&mut connection).await?;
-        Ok(Body(Page::from_rows(rows, limit.0, |stored| stored.id, |stored| stored)?))
+        Ok(Listed(Page::from_rows(rows, limit.0, |stored| stored.id, |stored| stored)?))
     }
 
     /// Store an address

@@ -7,7 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use nats::{
-    http::Body,
+    http::{Body, Listed},
     identity::{Role, Staff, User},
     problem::Problem,
     types::{Cursor, Email, Limit, Locale, Name, Page, Text, UserId},
@@ -109,7 +109,7 @@ impl UserApi {
         search: Query<Option<Text<1, 100>>>,
         limit: Query<Limit>,
         cursor: Query<Option<Cursor>>,
-    ) -> Result<Body<Page<UserProfile>>, Problem> {
+    ) -> Result<Listed<UserProfile>, Problem> {
         let mut query =
             user::table.select(Account::as_select()).order(user::id.desc()).limit(limit.0.rows()).into_boxed();
         if let Some(text) = search.0 {
@@ -122,7 +122,7 @@ impl UserApi {
         }
         let mut connection = users.database.connection().await?;
         let rows: Vec<Account> = query.load(&mut connection).await?;
-        Ok(Body(Page::from_rows(rows, limit.0, |account| account.id, UserProfile::from)?))
+        Ok(Listed(Page::from_rows(rows, limit.0, |account| account.id, UserProfile::from)?))
     }
 }
 

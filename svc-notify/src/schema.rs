@@ -1,0 +1,34 @@
+//! The tables of `migrations/`, as diesel sees them.
+
+diesel::table! {
+    notification (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        channel -> Text,
+        template -> Text,
+        subject -> Text,
+        event_id -> Uuid,
+        state -> Text,
+        attempts -> Integer,
+        next_try_at -> Nullable<Timestamptz>,
+        give_up_at -> Timestamptz,
+        last_error -> Nullable<Text>,
+        traceparent -> Text,
+        request_id -> Text,
+        created_at -> Timestamptz,
+        sent_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    mail (notification_id) {
+        notification_id -> Uuid,
+        recipient -> Text,
+        locale -> Text,
+        html -> Text,
+        text -> Text,
+    }
+}
+
+diesel::joinable!(mail -> notification (notification_id));
+diesel::allow_tables_to_appear_in_same_query!(mail, notification);

@@ -1,0 +1,9 @@
+//! Notifications: writing them, sending them, showing them.
+
+mod given;
+mod invoice;
+mod list;
+mod order;
+mod retry;
+mod send;
+mod welcome;

@@ -1,0 +1,1 @@
+drop table sandbox_charge, transaction, payment;

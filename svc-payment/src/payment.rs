@@ -1,0 +1,178 @@
+//! Payments: the intent to charge an order, and what came of it.
+//!
+//! `processing` is the only state in which a worker touches a payment; `succeeded` and `failed` are final.
+
+pub mod api;
+pub(crate) mod charge;
+pub(crate) mod intent;
+
+use std::{fmt, str::FromStr};
+
+use chrono::{DateTime, Utc};
+use diesel::{
+    BelongingToDsl, ExpressionMethods, Insertable, QueryDsl, Queryable, QueryableByName, Selectable, SelectableHelper,
+    associations::{Associations, Identifiable},
+    deserialize::FromSqlRow,
+    expression::AsExpression,
+    pg::Pg,
+    sql_types,
+};
+use diesel_async::RunQueryDsl;
+use nats::{
+    contracts::payment::DeclineReason,
+    database::{Connection, DatabaseError},
+    identity::Identity,
+    types::{Currency, Money, OrderId, PaymentId, UserId},
+};
+use poem_openapi::Enum;
+use serde::{Deserialize, Serialize};
+
+use crate::schema::{payment, transaction};
+
+/// How far a payment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename = "PaymentAttemptStatus", rename_all = "snake_case")]
+#[diesel(sql_type = sql_types::Text)]
+pub enum PaymentStatus {
+    /// The customer has to do something first.
+    RequiresAction,
+    /// The provider is being asked.
+    Processing,
+    /// Authorized, not captured yet.
+    RequiresCapture,
+    /// The money is ours.
+    Succeeded,
+    /// The provider declined; nothing was charged.
+    Failed,
+    /// Given up before it was charged.
+    Canceled,
+}
+
+/// What happened to money.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+#[diesel(sql_type = sql_types::Text)]
+pub enum TransactionKind {
+    /// Held for us.
+    Authorize,
+    /// Taken.
+    Capture,
+    /// What was held was let go.
+    Void,
+    /// What was taken went back.
+    Refund,
+}
+
+macro_rules! text_enum {
+    ($name:ident: $($variant:ident = $text:literal),+) => {
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self { $(Self::$variant => $text,)+ })
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match text {
+                    $($text => Ok(Self::$variant),)+
+                    _ => Err(format!(concat!("`{}` is no ", stringify!($name)), text)),
+                }
+            }
+        }
+
+        nats::text_column!($name);
+    };
+}
+
+text_enum!(PaymentStatus: RequiresAction = "requires_action", Processing = "processing",
+    RequiresCapture = "requires_capture", Succeeded = "succeeded", Failed = "failed", Canceled = "canceled");
+text_enum!(TransactionKind: Authorize = "authorize", Capture = "capture", Void = "void", Refund = "refund");
+
+/// A row of `payment`.
+#[derive(Debug, Clone, Queryable, QueryableByName, Selectable, Identifiable)]
+#[diesel(table_name = payment, check_for_backend(Pg))]
+pub(crate) struct Payment {
+    pub(crate) id: PaymentId,
+    pub(crate) order_id: OrderId,
+    pub(crate) user_id: UserId,
+    pub(crate) amount: i64,
+    pub(crate) currency: Currency,
+    pub(crate) method: String,
+    pub(crate) status: PaymentStatus,
+    pub(crate) attempt: i32,
+    pub(crate) tries: i32,
+    pub(crate) provider_reference: Option<String>,
+    pub(crate) decline_reason: Option<DeclineReason>,
+    pub(crate) traceparent: String,
+    pub(crate) request_id: String,
+    pub(crate) created_at: DateTime<Utc>,
+    pub(crate) updated_at: DateTime<Utc>,
+}
+
+/// A payment to be made; the table's defaults make it due at once.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = payment, check_for_backend(Pg))]
+pub(crate) struct NewPayment {
+    pub(crate) id: PaymentId,
+    pub(crate) order_id: OrderId,
+    pub(crate) user_id: UserId,
+    pub(crate) amount: i64,
+    pub(crate) currency: Currency,
+    pub(crate) method: String,
+    pub(crate) status: PaymentStatus,
+    pub(crate) traceparent: String,
+    pub(crate) request_id: String,
+}
+
+/// A row of `transaction`.
+#[derive(Debug, Clone, Queryable, Selectable, Identifiable, Associations)]
+#[diesel(table_name = transaction, belongs_to(Payment), check_for_backend(Pg))]
+pub(crate) struct Transaction {
+    pub(crate) id: i64,
+    pub(crate) payment_id: PaymentId,
+    pub(crate) kind: TransactionKind,
+    pub(crate) amount: i64,
+    pub(crate) provider_reference: String,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+/// An effect on money, to be written down.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = transaction, check_for_backend(Pg))]
+pub(crate) struct NewTransaction<'a> {
+    pub(crate) payment_id: PaymentId,
+    pub(crate) kind: TransactionKind,
+    pub(crate) amount: i64,
+    pub(crate) provider_reference: &'a str,
+}
+
+impl Payment {
+    /// How much.
+    pub(crate) const fn money(&self) -> Money {
+        Money::new(self.amount, self.currency)
+    }
+
+    /// The key the provider knows this attempt by: derived, so that it is the same after a crash.
+    pub(crate) fn key(&self) -> String {
+        format!("order:{}:capture:{}", self.order_id, self.attempt)
+    }
+
+    /// The payments that `identity` may see: its own, or everybody's for staff. The only way in from outside.
+    pub(crate) fn visible_to(identity: &Identity) -> payment::BoxedQuery<'static, Pg> {
+        let all = payment::table.into_boxed();
+        if identity.is_staff() { all } else { all.filter(payment::user_id.eq(identity.user)) }
+    }
+
+    /// Its ledger, in the order in which things happened.
+    pub(crate) async fn ledger(&self, connection: &mut Connection) -> Result<Vec<Transaction>, DatabaseError> {
+        Ok(Transaction::belonging_to(self)
+            .order(transaction::id)
+            .select(Transaction::as_select())
+            .load(connection)
+            .await?)
+    }
+}

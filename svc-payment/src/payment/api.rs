@@ -1,0 +1,129 @@
+//! Payments, for those whose order it is.
+
+use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
+use diesel_async::RunQueryDsl;
+use nats::{
+    contracts::payment::DeclineReason,
+    http::Body,
+    identity::User,
+    problem::Problem,
+    types::{Money, OrderId, PaymentId},
+};
+use poem::web::Data;
+use poem_openapi::{Object, OpenApi, Tags, param::Path};
+use serde::{Deserialize, Serialize};
+
+use super::{Payment, PaymentStatus, Transaction, TransactionKind};
+use crate::{Payments, schema::payment};
+
+#[derive(Tags)]
+enum Tag {
+    /// What was charged.
+    Payments,
+}
+
+/// The payment of an order.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[oai(rename = "Payment")]
+pub struct PaymentView {
+    /// Which.
+    id: PaymentId,
+    /// For which order.
+    order_id: OrderId,
+    /// How much.
+    amount: Money,
+    /// The payment method's token.
+    method: String,
+    /// How far it is.
+    status: PaymentStatus,
+    /// Which attempt this is, from 1.
+    attempt: i32,
+    /// Why it was declined, when it was.
+    #[oai(nullable)]
+    decline_reason: Option<DeclineReason>,
+    /// The provider's own name for the charge, once there is one.
+    #[oai(nullable)]
+    provider_reference: Option<String>,
+    /// When the order asked for it.
+    created_at: DateTime<Utc>,
+    /// When it last changed.
+    updated_at: DateTime<Utc>,
+    /// Every effect on money, oldest first.
+    transactions: Vec<TransactionView>,
+}
+
+/// An effect on money.
+#[derive(Debug, Serialize, Deserialize, Object)]
+#[oai(rename = "PaymentTransaction")]
+pub struct TransactionView {
+    /// What happened.
+    kind: TransactionKind,
+    /// How much.
+    amount: Money,
+    /// The provider's own name for it.
+    provider_reference: String,
+    /// When.
+    created_at: DateTime<Utc>,
+}
+
+/// The payments of one order.
+#[derive(Debug, Serialize, Deserialize, Object)]
+pub struct OrderPayments {
+    /// Oldest first.
+    data: Vec<PaymentView>,
+}
+
+impl PaymentView {
+    fn of(payment: Payment, ledger: Vec<Transaction>) -> Self {
+        let transactions = ledger.into_iter().map(|row| TransactionView {
+            kind: row.kind,
+            amount: Money::new(row.amount, payment.currency),
+            provider_reference: row.provider_reference,
+            created_at: row.created_at,
+        });
+        Self {
+            id: payment.id,
+            order_id: payment.order_id,
+            amount: payment.money(),
+            status: payment.status,
+            attempt: payment.attempt,
+            decline_reason: payment.decline_reason,
+            created_at: payment.created_at,
+            updated_at: payment.updated_at,
+            transactions: transactions.collect(),
+            method: payment.method,
+            provider_reference: payment.provider_reference,
+        }
+    }
+}
+
+/// The endpoints of payments.
+pub struct PaymentApi;
+
+#[OpenApi(prefix_path = "/v1/orders", tag = "Tag::Payments")]
+impl PaymentApi {
+    /// List an order's payments
+    ///
+    /// With every effect on money. A payment appears moments after its order was placed; until then, and for an order
+    /// that is not yours, the answer is 404. Staff see those of every order.
+    #[oai(path = "/:order_id/payments", method = "get", operation_id = "list_order_payments")]
+    async fn list(
+        &self,
+        Data(payments): Data<&Payments>,
+        User(identity): User,
+        /// Which order.
+        order_id: Path<OrderId>,
+    ) -> Result<Body<OrderPayments>, Problem> {
+        let mut connection = payments.database.connection().await?;
+        let payment: Payment = Payment::visible_to(&identity)
+            .filter(payment::order_id.eq(order_id.0))
+            .select(Payment::as_select())
+            .first(&mut connection)
+            .await
+            .optional()?
+            .ok_or_else(|| Problem::not_found("payment"))?;
+        let ledger = payment.ledger(&mut connection).await?;
+        Ok(Body(OrderPayments { data: vec![PaymentView::of(payment, ledger)] }))
+    }
+}

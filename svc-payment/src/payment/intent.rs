@@ -1,0 +1,37 @@
+//! `payment-charge-placed`: an order was placed, so it is to be charged.
+//!
+//! The provider is not asked here: a transaction that waits for somebody else's network is a transaction that is lost
+//! with it. The intent is committed with the inbox row; [`super::charge`] acts on it.
+
+use diesel::insert_into;
+use diesel_async::RunQueryDsl;
+use nats::{
+    consume::{Failure, Received},
+    contracts::order::OrderPlaced,
+    database::Tx,
+    telemetry::Trace,
+    types::PaymentId,
+};
+
+use super::{NewPayment, PaymentStatus};
+use crate::{Payments, schema::payment};
+
+/// Writes the intent to charge the order, once per order.
+pub(crate) async fn placed(tx: &mut Tx, payments: Payments, received: Received<OrderPlaced>) -> Result<(), Failure> {
+    let (order, trace) = (received.event, Trace::current());
+    let intent = NewPayment {
+        id: PaymentId::new(),
+        order_id: order.order_id,
+        user_id: order.user_id,
+        amount: order.total.amount,
+        currency: order.total.currency,
+        method: order.payment_method,
+        status: PaymentStatus::Processing,
+        traceparent: trace.traceparent(),
+        request_id: trace.request_id().to_owned(),
+    };
+    // The inbox knows this event's repeats; the order's own row stops a second event about the same order.
+    insert_into(payment::table).values(&intent).on_conflict(payment::order_id).do_nothing().execute(tx).await?;
+    payments.wake.soon();
+    Ok(())
+}

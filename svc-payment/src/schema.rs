@@ -1,0 +1,49 @@
+//! The tables of `migrations/`, as diesel sees them.
+
+diesel::table! {
+    payment (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        user_id -> Uuid,
+        amount -> BigInt,
+        currency -> Text,
+        method -> Text,
+        status -> Text,
+        attempt -> Integer,
+        tries -> Integer,
+        provider_reference -> Nullable<Text>,
+        decline_reason -> Nullable<Text>,
+        next_try_at -> Nullable<Timestamptz>,
+        traceparent -> Text,
+        request_id -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    transaction (id) {
+        id -> BigInt,
+        payment_id -> Uuid,
+        kind -> Text,
+        amount -> BigInt,
+        provider_reference -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sandbox_charge (idempotency_key) {
+        idempotency_key -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        method -> Text,
+        outcome -> Text,
+        reference -> Nullable<Text>,
+        decline_reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(transaction -> payment (payment_id));
+diesel::allow_tables_to_appear_in_same_query!(payment, transaction);

@@ -1,0 +1,13 @@
+//! svc-payment, on the real thing: its tests mirror its API.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod payment;

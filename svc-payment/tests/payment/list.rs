@@ -1,0 +1,82 @@
+//! GET /v1/orders/{order_id}/payments
+
+use nats::{contracts::order::OrderPlaced, types::OrderId};
+use serde_json::json;
+use stack::bed::Bed;
+
+use super::ledger::{order, settled};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
+    let bed = Bed::start().await;
+    let _running = bed.run(svc_payment::service()).await;
+    let (alice, bob, staff, admin) = (bed.customer(), bed.customer(), bed.staff(), bed.admin());
+    let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
+    bed.publish(&placed).await;
+    let payment = settled(&bed, placed.order_id).await;
+    let path = format!("/v1/orders/{}/payments", placed.order_id);
+
+    let seen = alice.get(&path).send().await;
+    assert_eq!(seen.status, 200, "{seen}");
+    assert_eq!(seen.json["data"].as_array().unwrap().len(), 1, "{seen}");
+    assert!(seen.text("/data/0/id").starts_with("pay_"), "{seen}");
+    let reference = payment.provider_reference.unwrap();
+    for (pointer, expected) in [
+        ("/data/0/order_id", json!(placed.order_id)),
+        ("/data/0/amount", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/method", json!("sandbox_ok")),
+        ("/data/0/status", json!("succeeded")),
+        ("/data/0/attempt", json!(1)),
+        ("/data/0/decline_reason", json!(null)),
+        ("/data/0/provider_reference", json!(reference)),
+        ("/data/0/transactions/0/kind", json!("capture")),
+        ("/data/0/transactions/0/amount", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/transactions/0/provider_reference", json!(reference)),
+        ("/data/0/transactions/1", json!(null)),
+    ] {
+        assert_eq!(seen.at(pointer), &expected, "{pointer} in {seen}");
+    }
+    for boss in [&staff, &admin] {
+        assert_eq!(boss.get(&path).send().await.json, seen.json);
+    }
+    let foreign = bob.get(&path).send().await;
+    assert_eq!(foreign.status, 404, "{foreign}");
+    foreign.problem("not_found", "");
+    let unsigned = bed.nobody().get(&path).send().await;
+    assert_eq!(unsigned.status, 401, "{unsigned}");
+    unsigned.problem("unauthenticated", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declined_payment_says_why_and_has_an_empty_ledger() {
+    let bed = Bed::start().await;
+    let _running = bed.run(svc_payment::service()).await;
+    let alice = bed.customer();
+    let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_insufficient_funds") };
+    bed.publish(&placed).await;
+    settled(&bed, placed.order_id).await;
+    let seen = alice.get(&format!("/v1/orders/{}/payments", placed.order_id)).send().await;
+    assert_eq!(seen.at("/data/0/status"), "failed", "{seen}");
+    assert_eq!(seen.at("/data/0/decline_reason"), "insufficient_funds", "{seen}");
+    assert_eq!(seen.at("/data/0/transactions"), &json!([]), "{seen}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_order_is_not_found() {
+    let bed = Bed::start().await;
+    let _running = bed.run(svc_payment::service()).await;
+    let staff = bed.staff();
+    for id in [
+        OrderId::new().to_string(),
+        "ord_nonsense".to_owned(),
+        "42".to_owned(),
+        "usr_01h455vb4pex5vsknk084sn02q".to_owned(),
+    ] {
+        let answer = staff.get(&format!("/v1/orders/{id}/payments")).send().await;
+        assert_eq!(answer.status, 404, "{id}: {answer}");
+        answer.problem("not_found", "");
+    }
+    let answer = staff.post(&format!("/v1/orders/{}/payments", OrderId::new()), &json!({})).send().await;
+    assert_eq!(answer.status, 405, "{answer}");
+    answer.problem("method_not_allowed", "");
+}

@@ -1,0 +1,5 @@
+//! Payments: charging orders, and showing what was charged.
+
+mod charge;
+mod ledger;
+mod list;
