@@ -15,6 +15,10 @@ use std::{
     time::Duration,
 };
 
+use crate::{
+    config::{SettingError, Settings},
+    work::Wake,
+};
 use diesel::{migration::MigrationSource, pg::Pg, sql_types};
 use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl,
@@ -25,9 +29,6 @@ use diesel_async::{
     },
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
-use tokio::sync::Notify;
-
-use crate::config::{SettingError, Settings};
 
 const RUNTIME_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Held while migrating, so that instances that start together do it one after the other.
@@ -57,7 +58,8 @@ pub enum DatabaseError {
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
     url: Arc<str>,
-    committed: Arc<Notify>,
+    /// Wakes the relay.
+    relay: Wake,
 }
 
 impl Database {
@@ -78,7 +80,7 @@ impl Database {
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| OpenError::Unreachable(error.to_string()))?;
-        Ok(Self { pool, url: url.into(), committed: Arc::new(Notify::new()) })
+        Ok(Self { pool, url: url.into(), relay: Wake::default() })
     }
 
     /// A connection for reading; each statement is its own transaction.
@@ -98,7 +100,7 @@ impl Database {
         AnsiTransactionManager::begin_transaction(&mut *connection)
             .await
             .map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })?;
-        Ok(Tx { connection: Some(connection), recorded: 0, committed: Arc::clone(&self.committed) })
+        Ok(Tx { connection: Some(connection), relay: self.relay.clone(), wakes: Vec::new() })
     }
 
     /// A connection outside of the pool, for whoever keeps one for life (the relay and its locks).
@@ -108,9 +110,9 @@ impl Database {
             .map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })
     }
 
-    /// Notified after each commit that recorded events.
-    pub(crate) fn committed(&self) -> &Notify {
-        &self.committed
+    /// Woken by each commit that recorded events.
+    pub(crate) const fn relay(&self) -> &Wake {
+        &self.relay
     }
 }
 
@@ -122,21 +124,20 @@ pub type Connection = Object<AsyncPgConnection>;
 /// It dereferences to the connection, so diesel's queries run on it as they are.
 pub struct Tx {
     connection: Option<Connection>,
-    pub(crate) recorded: usize,
-    committed: Arc<Notify>,
+    pub(crate) relay: Wake,
+    /// Who is told of the commit.
+    pub(crate) wakes: Vec<Wake>,
 }
 
 impl Tx {
-    /// Commits, and wakes the relay when events were recorded.
+    /// Commits, and wakes whoever waits for that: the relay when events were recorded, workers.
     ///
     /// # Errors
     /// When the commit fails or its outcome is unknown; the state is then what PostgreSQL says it is.
     pub async fn commit(mut self) -> Result<(), DatabaseError> {
         if let Some(mut connection) = self.connection.take() {
             AnsiTransactionManager::commit_transaction(&mut *connection).await?;
-            if self.recorded > 0 {
-                self.committed.notify_one();
-            }
+            self.wakes.iter().for_each(Wake::now);
         }
         Ok(())
     }

@@ -8,6 +8,7 @@
 //! | [`http`] | a poem endpoint served over NATS, and its client side for the gateway |
 //! | [`outbox`] | events written with the state, relayed to JetStream |
 //! | [`consume`] | durable consumers: inbox, retry, dead letters |
+//! | [`work`] | work queues in a table: what is done outside of a transaction |
 //! | [`objects`] | the NATS object store |
 //! | [`database`] | PostgreSQL: pool, migrations, transactions that carry events |
 //! | [`idempotency`] | `Idempotency-Key`, claimed with the write |
@@ -37,3 +38,4 @@ pub mod service;
 pub mod telemetry;
 pub mod topology;
 pub mod types;
+pub mod work;

@@ -32,6 +32,8 @@ pub struct Manifest {
     pub buckets: Vec<BucketEntry>,
     /// What it does on a clock.
     pub jobs: Vec<JobEntry>,
+    /// The work queues in tables that it works off.
+    pub works: Vec<String>,
 }
 
 /// A call that a service answers.

@@ -59,7 +59,7 @@ impl Tx {
             .values((outbox_pending::id.eq(log_id), outbox_pending::shard.eq(shard)))
             .execute(self)
             .await?;
-        self.recorded += 1;
+        self.wakes.push(self.relay.clone());
         Ok(id)
     }
 }

@@ -26,10 +26,11 @@ use crate::{
     connect::ConnectError,
     consume::{Consumer, Handler},
     contracts::{Bucket, Call, Event, TRANSFER},
-    database::{Database, OpenError},
+    database::{Database, DatabaseError, OpenError},
     invoke::{self, Answer, Caller, Responder},
     manifest::{BucketEntry, CallEntry, ConsumerEntry, EventEntry, JobEntry, Manifest},
     objects::Objects,
+    work::Queue,
 };
 
 /// What a running service has at hand; cheap to clone.
@@ -184,6 +185,31 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
                 }
             }
             .boxed()
+        }));
+        self
+    }
+
+    /// Works off a queue in a table (see [`crate::work`]): `queue` tells when to look and how many rows are worked on at
+    /// once, `claim` leases at most so many due rows, `work` does one.
+    #[must_use]
+    pub fn works<W, Claim, Claiming, Do, Doing>(
+        mut self,
+        name: &'static str,
+        queue: fn(&S) -> Queue,
+        claim: Claim,
+        work: Do,
+    ) -> Self
+    where
+        W: Send + 'static,
+        Claim: Fn(S, i64) -> Claiming + Send + Sync + 'static,
+        Claiming: Future<Output = Result<Vec<W>, DatabaseError>> + Send + 'static,
+        Do: Fn(S, W) -> Doing + Send + Sync + 'static,
+        Doing: Future<Output = ()> + Send + 'static,
+    {
+        self.manifest.works.push(name.to_owned());
+        self.tasks.push(Box::new(move |state, _runtime, stop| {
+            let queue = queue(&state);
+            crate::work::run(name, queue, state, (claim, work), stop).boxed()
         }));
         self
     }

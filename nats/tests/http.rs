@@ -69,7 +69,10 @@ async fn what_breaks_inside_stays_inside() {
 
         answer.problem("internal", "");
         assert_eq!(answer.status, 500);
-        assert!(!answer.to_string().contains("secret") && !answer.to_string().contains("asked"), "the cause leaked: {answer}");
+        assert!(
+            !answer.to_string().contains("secret") && !answer.to_string().contains("asked"),
+            "the cause leaked: {answer}"
+        );
     }
 }
 

@@ -6,7 +6,7 @@ use nats::problem::{Code, Problem};
 use poem::{
     Endpoint, IntoResponse, Request, Response, handler,
     http::header,
-    web::{Html, Path},
+    web::{Html, Path, Redirect},
 };
 use poem_openapi::OpenApiService;
 
@@ -22,6 +22,12 @@ pub(crate) fn document() -> Response {
         .content_type("application/json")
         .header(header::CACHE_CONTROL, "public, max-age=60")
         .body(OPENAPI)
+}
+
+/// `GET /`: people are led to the reference.
+#[handler]
+pub(crate) fn home() -> Redirect {
+    Redirect::see_other("/docs")
 }
 
 /// `GET /docs`: Swagger UI, its assets and the document in one page.

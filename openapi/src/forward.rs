@@ -64,7 +64,10 @@ fn passed_on(request: &Request) -> Result<Vec<(String, String)>, Problem> {
     let headers = request.headers().iter().filter(|(name, _)| PASSED_ON.contains(name));
     let read = |(name, value): (&HeaderName, &HeaderValue)| match value.to_str() {
         Ok(text) => Ok((name.to_string(), text.to_owned())),
-        Err(_) => Err(Problem::new(Code::MalformedRequest, format!("The header `{name}` has other than visible ASCII characters."))),
+        Err(_) => Err(Problem::new(
+            Code::MalformedRequest,
+            format!("The header `{name}` has other than visible ASCII characters."),
+        )),
     };
     headers.map(read).collect()
 }

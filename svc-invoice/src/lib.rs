@@ -27,8 +27,6 @@ use nats::{
 use crate::{config::Shop, rendering::Press};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
-/// Between two turns of the worker, which itself waits for work.
-const A_MOMENT: Duration = Duration::from_millis(20);
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 /// The service, as its list says.
@@ -43,10 +41,9 @@ pub fn service() -> Service<Invoices> {
         .publishes::<InvoiceRendered>()
         .consume::<InvoiceUploaded, _>("issue-uploaded", invoice::issue_uploaded::issue_uploaded)
         .consume::<OrderConfirmed, _>("issue-order", invoice::issue_order::issue_order)
-        .consume::<InvoiceIssued, _>("render", rendering::work::wake)
         .bucket(UPLOADS, true)
         .bucket(DOCUMENTS, true)
-        .every("render", A_MOMENT, rendering::work::turn)
+        .works("render", |invoices| invoices.press.queue.clone(), rendering::work::claim, rendering::work::render)
         .every("forget-expired-links", AN_HOUR, rendering::link::forget_expired)
 }
 

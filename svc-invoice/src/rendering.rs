@@ -6,7 +6,7 @@
 //! | `RENDER_CONCURRENCY` | documents that one instance renders at once | 2 |
 //! | `RENDER_DEADLINE_S` | seconds after which a document is given up | 20 |
 //!
-//! Trap: the table `document` is the queue. `invoice.issued` only wakes the worker; what an instance had begun when it
+//! Trap: the table `document` is the queue. Issuing an invoice only wakes the worker; what an instance had begun when it
 //! died is found by the others once its lease has run out.
 
 pub(crate) mod link;
@@ -23,8 +23,8 @@ use nats::{
     problem::{Code, Problem},
     service::StartError,
     types::InvoiceId,
+    work::Queue,
 };
-use tokio::sync::Notify;
 
 use crate::{
     document::{Renderer, RendererSettings, Templates, format::Conventions},
@@ -42,9 +42,8 @@ const LARGEST_PAGE: usize = 8 << 20;
 pub(crate) struct Press {
     templates: Arc<Templates>,
     renderer: Renderer,
-    concurrency: usize,
-    /// There may be something in the queue.
-    wake: Notify,
+    /// The documents that are to be rendered.
+    pub(crate) queue: Queue,
 }
 
 impl Press {
@@ -63,7 +62,7 @@ impl Press {
             max_html_bytes: LARGEST_PAGE,
             ..RendererSettings::new(program)
         });
-        Ok(Self { templates: Arc::new(templates), renderer, concurrency, wake: Notify::new() })
+        Ok(Self { templates: Arc::new(templates), renderer, queue: Queue::new(concurrency) })
     }
 
     /// Says in the log whether documents can be rendered. Invoices are issued either way.

@@ -43,6 +43,8 @@ diesel::table! {
         error -> Nullable<Text>,
         attempts -> Integer,
         next_attempt_at -> Nullable<Timestamptz>,
+        traceparent -> Text,
+        request_id -> Text,
     }
 }
 

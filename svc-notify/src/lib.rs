@@ -12,7 +12,6 @@ pub mod mail;
 pub mod notification;
 pub(crate) mod schema;
 pub(crate) mod smtp;
-pub(crate) mod wake;
 
 use std::sync::Arc;
 
@@ -27,30 +26,27 @@ use nats::{
     database::Database,
     invoke::Caller,
     service::{Runtime, Service, StartError},
+    work::Queue,
 };
 
 use mail::Templates;
 use smtp::Mailer;
-use wake::Wake;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 
 /// The service, as its list says.
 pub fn service() -> Service<Notify> {
-    let service =
-        Service::new("notify", "Mail to people, from templates, with a delivery log.", MIGRATIONS, Notify::start)
-            .http(notification::api::NotificationApi)
-            .consume::<UserRegistered, _>("welcome", notification::welcome::registered)
-            .consume::<OrderConfirmed, _>("order-confirmed", notification::order_confirmed::confirmed)
-            .consume::<OrderCanceled, _>("order-canceled", notification::order_canceled::canceled)
-            .consume::<InvoiceRendered, _>("invoice", notification::invoice::rendered)
-            .calls::<GetUserDetails>()
-            .calls::<GetOrder>()
-            .calls::<GetInvoiceMail>()
-            .publishes::<NotificationSent>();
-    // A lane sends one mail at a time, or is on the lookout: so many are sent at once.
-    (0..notification::send::LANES)
-        .fold(service, |service, _| service.every("send_mail", wake::BETWEEN_ROUNDS, notification::send::due))
+    Service::new("notify", "Mail to people, from templates, with a delivery log.", MIGRATIONS, Notify::start)
+        .http(notification::api::NotificationApi)
+        .consume::<UserRegistered, _>("welcome", notification::welcome::registered)
+        .consume::<OrderConfirmed, _>("order-confirmed", notification::order_confirmed::confirmed)
+        .consume::<OrderCanceled, _>("order-canceled", notification::order_canceled::canceled)
+        .consume::<InvoiceRendered, _>("invoice", notification::invoice::rendered)
+        .calls::<GetUserDetails>()
+        .calls::<GetOrder>()
+        .calls::<GetInvoiceMail>()
+        .publishes::<NotificationSent>()
+        .works("send-mail", |notify| notify.due.clone(), notification::send::claim, notification::send::deliver)
 }
 
 /// What every function of this service has at hand.
@@ -60,8 +56,8 @@ pub struct Notify {
     pub(crate) calls: Caller,
     pub(crate) templates: Arc<Templates>,
     pub(crate) mailer: Mailer,
-    /// Tells the lanes of [`notification::send`] that a mail is about to be committed.
-    pub(crate) wake: Arc<Wake>,
+    /// The mails that are to be sent.
+    pub(crate) due: Queue,
 }
 
 impl Notify {
@@ -73,7 +69,7 @@ impl Notify {
             database: runtime.database,
             calls: runtime.calls,
             templates: Arc::new(templates),
-            wake: Arc::default(),
+            due: Queue::new(notification::send::AT_ONCE),
         })
     }
 }

@@ -165,7 +165,7 @@ pub(crate) async fn queue(
     }
     let body = NewMail { notification_id: id, recipient: to.email, locale: to.locale, html: &html, text: &text };
     insert_into(mail::table).values(&body).execute(tx).await?;
-    notify.wake.soon();
+    tx.wake(&notify.due);
     Ok(())
 }
 

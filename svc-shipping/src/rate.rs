@@ -39,6 +39,9 @@ impl Rate {
 }
 
 /// The zone that `country` is in; `None` when we do not ship there.
-pub(crate) async fn zone_of(connection: &mut Connection, country: CountryCode) -> Result<Option<String>, DatabaseError> {
+pub(crate) async fn zone_of(
+    connection: &mut Connection,
+    country: CountryCode,
+) -> Result<Option<String>, DatabaseError> {
     Ok(zone_country::table.find(country).select(zone_country::zone_id).first(connection).await.optional()?)
 }

@@ -1,6 +1,7 @@
 //! Any process can be killed with -9 in the middle of an order, and the order still gets there.
 
 use serde_json::Value;
+use stack::postgres::Data;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 /// One shop for all of these, used by one test at a time: each of them breaks it and mends it.
 async fn fragile() -> &'static Mutex<Shop> {
     static SHOP: OnceCell<Mutex<Shop>> = OnceCell::const_new();
-    SHOP.get_or_init(|| async { Mutex::new(Shop::open().await) }).await
+    SHOP.get_or_init(|| async { Mutex::new(Shop::open(Data::Kept).await) }).await
 }
 
 /// Everything that has to come of an order, once it is accepted.

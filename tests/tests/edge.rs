@@ -13,7 +13,7 @@ async fn what_the_document_does_not_name_does_not_exist() {
     let shop = Shop::shared().await;
     let nobody = shop.nobody();
 
-    for path in ["/", "/v1", "/v1/nothing", "/v1/orders/a/b/c", "/metrics", "/v1/../etc/passwd", "/v1/products/%00"] {
+    for path in ["/v1", "/v1/nothing", "/v1/orders/a/b/c", "/metrics", "/v1/../etc/passwd", "/v1/products/%00"] {
         nobody.get(path).await.problem("not_found");
     }
     let wrong = Answer::of(nobody.request(Method::DELETE, "/v1/products")).await;
@@ -199,6 +199,7 @@ async fn the_reference_the_document_and_the_problem_pages_are_served() {
         assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"), "{}", code.as_str());
     }
     nobody.get("/problems/nonsense").await.problem("not_found");
+    assert_eq!(nobody.get("/").await.bytes, nobody.get("/docs").await.bytes, "the front door leads to the reference");
     assert_eq!(nobody.get("/livez").await.status, 200);
     assert_eq!(nobody.get("/readyz").await.at("/ready"), true);
 }

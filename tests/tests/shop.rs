@@ -25,12 +25,12 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// One of its own, for tests that break it.
-    pub(crate) async fn open() -> Self {
+    /// One of its own, for tests that break it; with data that has to survive that, or only fast.
+    pub(crate) async fn open(data: Data) -> Self {
         let scratch = Scratch::new("system").unwrap();
         let directory: PathBuf = scratch.path().to_owned();
         let log = std::env::var("LOG").unwrap_or_else(|_| "info".to_owned());
-        let options = Options { directory, data: Data::Scratch, port: None, log };
+        let options = Options { directory, data, port: None, log };
         let system = System::start(&options, |_| ()).await.unwrap_or_else(|error| panic!("{error}"));
         let operator = system.settings(nats::topology::OPERATOR);
         seed(&system.gateway_url(), &operator, |_| ()).await.unwrap_or_else(|error| panic!("{error}"));
@@ -40,7 +40,7 @@ impl Shop {
     /// The one that all other tests share.
     pub(crate) async fn shared() -> &'static Self {
         static SHOP: OnceCell<Shop> = OnceCell::const_new();
-        SHOP.get_or_init(Self::open).await
+        SHOP.get_or_init(|| Self::open(Data::Scratch)).await
     }
 
     /// Somebody new, registered and signed in.

@@ -94,7 +94,7 @@ impl Relay {
                 checked = tokio::time::Instant::now();
             }
             if self.publish_pending(&mut connection, &owned).await? == 0 {
-                let _ = tokio::time::timeout(POLL, self.database.committed().notified()).await;
+                self.database.relay().wait(POLL).await;
             }
         }
     }

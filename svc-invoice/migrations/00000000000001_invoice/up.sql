@@ -108,6 +108,9 @@ create table document (
     -- From when on a worker may take it: a worker that has it moves this ahead and keeps moving it.
     -- Null when there is nothing left to try.
     next_attempt_at timestamptz default now(),
+    -- The trace and the request that the invoice was issued in, for the worker that renders it.
+    traceparent text not null,
+    request_id text not null,
     primary key (invoice_id, format),
     check (state <> 'rendered' or num_nulls(object, size, sha256, content_type) = 0),
     check (state <> 'failed' or error is not null)

@@ -3,19 +3,27 @@
 use chrono::{NaiveDate, Utc};
 use diesel::{ExpressionMethods, QueryDsl, insert_into};
 use diesel_async::RunQueryDsl;
-use nats::{consume::Failure, contracts::invoice::InvoiceIssued, database::Tx};
+use nats::{consume::Failure, contracts::invoice::InvoiceIssued, database::Tx, telemetry::Trace};
 
 use super::{
     Invoice, series,
     values::{DocumentFormat, DocumentState, InvoiceState},
 };
-use crate::schema::{document, invoice};
+use crate::{
+    Invoices,
+    schema::{document, invoice},
+};
 
 /// Issues a draft within `tx`; it is paid already when `paid_on` says so.
 ///
 /// # Errors
 /// The database's; then nothing is issued, and no number is used up.
-pub(crate) async fn issue(tx: &mut Tx, draft: &Invoice, paid_on: Option<NaiveDate>) -> Result<(), Failure> {
+pub(crate) async fn issue(
+    tx: &mut Tx,
+    invoices: &Invoices,
+    draft: &Invoice,
+    paid_on: Option<NaiveDate>,
+) -> Result<(), Failure> {
     let (number, sequence) = match &draft.number {
         Some(own) => (own.clone(), None),
         None => series::next(tx, draft).await.map(|(number, sequence)| (number, Some(sequence)))?,
@@ -31,6 +39,7 @@ pub(crate) async fn issue(tx: &mut Tx, draft: &Invoice, paid_on: Option<NaiveDat
         ))
         .execute(tx)
         .await?;
+    let trace = Trace::current();
     let queued: Vec<_> = draft
         .data
         .formats
@@ -48,10 +57,13 @@ pub(crate) async fn issue(tx: &mut Tx, draft: &Invoice, paid_on: Option<NaiveDat
                 document::state.eq(state),
                 document::error.eq(refused),
                 document::next_attempt_at.eq(due),
+                document::traceparent.eq(trace.traceparent()),
+                document::request_id.eq(trace.request_id()),
             )
         })
         .collect();
     insert_into(document::table).values(queued).execute(tx).await?;
+    tx.wake(&invoices.press.queue);
     tx.record(&InvoiceIssued {
         invoice_id: draft.id,
         number,

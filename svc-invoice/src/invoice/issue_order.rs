@@ -51,7 +51,7 @@ pub(crate) async fn issue_order(
         return Ok(());
     }
     let draft = Invoice::lock(tx, id).await?.ok_or_else(|| Failure::Failed("the draft is gone".to_owned()))?;
-    issue(tx, &draft, Some(day)).await
+    issue(tx, &invoices, &draft, Some(day)).await
 }
 
 /// The language that the customer reads; the default for who has no account any more.

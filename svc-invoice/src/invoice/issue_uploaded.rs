@@ -12,7 +12,7 @@ use crate::Invoices;
 /// Issues what was uploaded; what is issued already stays as it is.
 pub(crate) async fn issue_uploaded(
     tx: &mut Tx,
-    _invoices: Invoices,
+    invoices: Invoices,
     received: Received<InvoiceUploaded>,
 ) -> Result<(), Failure> {
     let id = received.event.invoice_id;
@@ -20,5 +20,5 @@ pub(crate) async fn issue_uploaded(
     if draft.state != InvoiceState::Draft {
         return Ok(());
     }
-    issue(tx, &draft, None).await
+    issue(tx, &invoices, &draft, None).await
 }

@@ -105,7 +105,8 @@ impl DocumentFormat {
 
     /// The codes of those that can be made, for people.
     pub fn supported() -> String {
-        let codes: Vec<&str> = Self::ALL.iter().filter(|format| format.is_supported()).map(|format| format.code()).collect();
+        let codes: Vec<&str> =
+            Self::ALL.iter().filter(|format| format.is_supported()).map(|format| format.code()).collect();
         codes.join(", ")
     }
 

@@ -3,19 +3,18 @@
 //! A document is taken by moving its `next_attempt_at` ahead, a lease that is renewed while the work goes on; no database
 //! connection is held meanwhile. Rendering gives the same bytes each time, so a repeat overwrites a file with itself.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::Utc;
 use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
-    consume::{Failure, Received},
-    contracts::invoice::{DOCUMENTS, InvoiceIssued, InvoiceRendered},
-    database::{Database, DatabaseError, Tx},
+    contracts::invoice::{DOCUMENTS, InvoiceRendered},
+    database::{Database, DatabaseError},
     objects::Stored,
+    telemetry::Trace,
     types::InvoiceId,
 };
-use tokio::task::JoinSet;
 
 use crate::{
     Invoices,
@@ -28,10 +27,6 @@ use crate::{
     schema::document,
 };
 
-/// How often the queue is looked at when nobody wakes the worker.
-const POLL: Duration = Duration::from_secs(1);
-/// How long one turn takes new work; between turns the service may stop.
-const TURN: Duration = Duration::from_secs(5);
 /// After this much silence of its worker a document is taken by another one.
 const LEASE: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(3);
@@ -40,57 +35,51 @@ const ATTEMPTS: i32 = 3;
 /// How long to wait for an operator to install WeasyPrint.
 const UNTIL_INSTALLED: Duration = Duration::from_secs(60);
 
-/// `invoice.issued` → the worker looks at the queue. The event is published after the commit, so what it finds is there.
-pub(crate) async fn wake(_tx: &mut Tx, invoices: Invoices, _received: Received<InvoiceIssued>) -> Result<(), Failure> {
-    invoices.press.wake.notify_one();
-    Ok(())
-}
-
-/// One turn: waits for work, does what there is, at most as many documents at once as the settings say.
+/// The documents that have waited longest, leased to us.
 ///
 /// # Errors
-/// The database's; what was taken is taken again once its lease has run out.
-pub(crate) async fn turn(invoices: Invoices) -> Result<(), DatabaseError> {
-    let press = &invoices.press;
-    let _woken_or_not = tokio::time::timeout(POLL, press.wake.notified()).await;
-    let until = Instant::now() + TURN;
-    let mut rendering = JoinSet::new();
-    loop {
-        let open = Instant::now() < until;
-        while open && rendering.len() < press.concurrency {
-            match Job::take(&invoices.database).await {
-                Ok(Some(job)) => drop(rendering.spawn(job.work(invoices.clone()))),
-                Ok(None) => break,
-                Err(error) if rendering.is_empty() => return Err(error),
-                // What is under way goes on.
-                Err(_away) => break,
-            }
-        }
-        if rendering.is_empty() {
-            return Ok(());
-        }
-        tokio::select! {
-            Some(done) = rendering.join_next() => if let Err(error) = done {
-                tracing::error!(%error, "rendering broke off; the document is taken again");
-            },
-            () = press.wake.notified(), if open && rendering.len() < press.concurrency => {}
-        }
-        if !open {
-            // Whatever came meanwhile is the next turn's.
-            press.wake.notify_one();
-        }
-    }
+/// The database's.
+pub(crate) async fn claim(invoices: Invoices, at_most: i64) -> Result<Vec<Job>, DatabaseError> {
+    let mut connection = invoices.database.connection().await?;
+    let claimed = diesel::sql_query(
+        "with due as materialized (
+             select invoice_id, format from document where state <> 'rendered' and next_attempt_at <= $2
+             order by next_attempt_at limit $3 for update skip locked)
+         update document set attempts = attempts + 1, next_attempt_at = $1
+         from due where document.invoice_id = due.invoice_id and document.format = due.format
+         returning document.invoice_id, document.format, attempts, traceparent, request_id",
+    )
+    .bind::<sql_types::Timestamptz, _>(Utc::now() + LEASE)
+    .bind::<sql_types::Timestamptz, _>(Utc::now())
+    .bind::<sql_types::BigInt, _>(at_most)
+    .load(&mut connection)
+    .await?;
+    Ok(claimed)
+}
+
+/// Renders one document, as part of the trace of the order or upload that it is of.
+pub(crate) async fn render(invoices: Invoices, job: Job) {
+    let trace = Trace::continued(Some(&job.traceparent), Some(&job.request_id));
+    let span = tracing::info_span!(
+        "render", invoice = %job.invoice_id, format = %job.format, attempt = job.attempts,
+        request_id = trace.request_id(), trace_id = %trace
+    );
+    trace.scope(span, job.work(invoices)).await;
 }
 
 /// One attempt at one document.
 #[derive(Debug, Clone, QueryableByName)]
-struct Job {
+pub(crate) struct Job {
     #[diesel(sql_type = sql_types::Uuid)]
     invoice_id: InvoiceId,
     #[diesel(sql_type = sql_types::Text)]
     format: DocumentFormat,
     #[diesel(sql_type = sql_types::Integer)]
     attempts: i32,
+    #[diesel(sql_type = sql_types::Text)]
+    traceparent: String,
+    #[diesel(sql_type = sql_types::Text)]
+    request_id: String,
 }
 
 /// How an attempt failed.
@@ -104,23 +93,6 @@ struct Setback {
 }
 
 impl Job {
-    /// The document that has waited longest, leased to us.
-    async fn take(database: &Database) -> Result<Option<Self>, DatabaseError> {
-        let mut connection = database.connection().await?;
-        let taken: Vec<Self> = diesel::sql_query(
-            "update document set attempts = attempts + 1, next_attempt_at = $1
-             where (invoice_id, format) = (
-                 select invoice_id, format from document where state <> 'rendered' and next_attempt_at <= $2
-                 order by next_attempt_at limit 1 for update skip locked)
-             returning invoice_id, format, attempts",
-        )
-        .bind::<sql_types::Timestamptz, _>(Utc::now() + LEASE)
-        .bind::<sql_types::Timestamptz, _>(Utc::now())
-        .load(&mut connection)
-        .await?;
-        Ok(taken.into_iter().next())
-    }
-
     async fn work(self, invoices: Invoices) {
         let outcome = tokio::select! {
             outcome = self.render(&invoices) => outcome,

@@ -37,7 +37,7 @@ pub(crate) async fn retry(notify: &Notify, id: NotificationId) -> Result<Notific
         .returning(Notification::as_returning())
         .get_result(&mut tx)
         .await?;
+    tx.wake(&notify.due);
     tx.commit().await?;
-    notify.wake.soon();
     Ok(retried)
 }

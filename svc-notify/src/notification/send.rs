@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How many mails an instance sends at once.
-pub(crate) const LANES: usize = 4;
+pub(crate) const AT_ONCE: usize = 4;
 /// How long a claimed mail is left to its claimer: longer than a delivery may take.
 const LEASE_MS: i32 = 60_000;
 /// The longest time between two tries.
@@ -29,7 +29,7 @@ const LONGEST_DELAY_MS: i32 = 15 * 60_000;
 /// A mail that is ours to send.
 #[derive(QueryableByName)]
 #[diesel(check_for_backend(diesel::pg::Pg))]
-struct Due {
+pub(crate) struct Due {
     #[diesel(sql_type = sql_types::Uuid)]
     id: NotificationId,
     #[diesel(sql_type = sql_types::Nullable<sql_types::Uuid>)]
@@ -52,39 +52,38 @@ struct Due {
     request_id: String,
 }
 
-/// One round of a lane: waits until there may be work, claims the mail that is due for longest, and sends it.
-pub(crate) async fn due(notify: Notify) -> Result<(), DatabaseError> {
-    let Some(lookout) = notify.wake.lookout().await else { return Ok(()) };
-    let claimed = claim(&notify.database).await?;
-    if claimed.is_some() {
-        // Where there is one, there may be more: the next lane need not wait to be told.
-        notify.wake.soon();
-    }
-    drop(lookout);
-    let Some(mail) = claimed else { return Ok(()) };
+/// Sends one mail, as part of the trace of the event it tells of. What fails here is tried again later.
+pub(crate) async fn deliver(notify: Notify, mail: Due) {
     let trace = Trace::continued(Some(&mail.traceparent), Some(&mail.request_id));
     let span = tracing::info_span!(
         "send", notification = %mail.id, template = mail.template, attempts = mail.attempts,
         request_id = trace.request_id(), trace_id = %trace
     );
-    trace.scope(span, send(&notify, &mail)).await
+    let work = async {
+        if let Err(error) = send(&notify, &mail).await {
+            tracing::warn!(%error, "not written down; it is sent again when the lease has run out");
+        }
+    };
+    trace.scope(span, work).await;
 }
 
-async fn claim(database: &Database) -> Result<Option<Due>, DatabaseError> {
-    let mut connection = database.connection().await?;
-    let claimed: Vec<Due> = sql_query(
+/// Takes the mails that are due for longest, for the time of a lease. One statement, its own transaction.
+pub(crate) async fn claim(notify: Notify, at_most: i64) -> Result<Vec<Due>, DatabaseError> {
+    let mut connection = notify.database.connection().await?;
+    let claimed = sql_query(
         "with due as materialized (
              select id from notification where state in ('queued', 'sending') and next_try_at <= now()
-             order by next_try_at limit 1 for update skip locked)
+             order by next_try_at limit $2 for update skip locked)
          update notification
          set state = 'sending', attempts = attempts + 1, next_try_at = now() + $1 * interval '1 millisecond'
          from due join mail on mail.notification_id = due.id where notification.id = due.id
          returning notification.id, user_id, template, recipient, subject, html, text, attempts, traceparent, request_id",
     )
     .bind::<sql_types::Integer, _>(LEASE_MS)
+    .bind::<sql_types::BigInt, _>(at_most)
     .load(&mut connection)
     .await?;
-    Ok(claimed.into_iter().next())
+    Ok(claimed)
 }
 
 async fn send(notify: &Notify, mail: &Due) -> Result<(), DatabaseError> {

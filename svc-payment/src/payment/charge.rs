@@ -16,7 +16,7 @@ use nats::{
     database::{Database, DatabaseError, Tx},
     telemetry::Trace,
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::time::timeout;
 
 use super::{NewTransaction, Payment, PaymentStatus, TransactionKind};
 use crate::{
@@ -25,32 +25,16 @@ use crate::{
     schema::{payment, transaction},
 };
 
-/// How many lanes an instance has.
-pub(crate) const LANES: usize = 8;
-/// How many payments a lane charges at once.
-const AT_ONCE: i32 = 16;
+/// How many payments an instance charges at once: a slow answer of the provider does not hold up the rest.
+pub(crate) const AT_ONCE: usize = 64;
 /// How long the provider has for its answer.
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How long a claimed payment is left to its claimer: the deadline, and time to write down the answer.
 const LEASE_MS: i32 = 5_000;
 
-/// One round of a lane: waits until there may be work, claims some of what is due, and charges it.
-pub(crate) async fn due(payments: Payments) -> Result<(), DatabaseError> {
-    let Some(lookout) = payments.wake.lookout().await else { return Ok(()) };
-    let claimed = claim(&payments.database).await?;
-    if !claimed.is_empty() {
-        // Where there is one, there may be more: the next lane need not wait to be told.
-        payments.wake.soon();
-    }
-    drop(lookout);
-    let mut charging: JoinSet<()> = claimed.into_iter().map(|payment| charge(payments.clone(), payment)).collect();
-    while charging.join_next().await.is_some() {}
-    Ok(())
-}
-
 /// Takes the oldest payments that are due, for the time of a lease. One statement, its own transaction.
-async fn claim(database: &Database) -> Result<Vec<Payment>, DatabaseError> {
-    let mut connection = database.connection().await?;
+pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Payment>, DatabaseError> {
+    let mut connection = payments.database.connection().await?;
     let claimed = sql_query(
         "with due as materialized (
              select id from payment where status = 'processing' and next_try_at <= now()
@@ -60,7 +44,7 @@ async fn claim(database: &Database) -> Result<Vec<Payment>, DatabaseError> {
          from due where payment.id = due.id
          returning payment.*",
     )
-    .bind::<sql_types::Integer, _>(AT_ONCE)
+    .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(LEASE_MS)
     .load(&mut connection)
     .await?;
@@ -68,7 +52,7 @@ async fn claim(database: &Database) -> Result<Vec<Payment>, DatabaseError> {
 }
 
 /// Charges one payment, as part of the trace of the order that asked for it. What fails here is tried again later.
-async fn charge(payments: Payments, payment: Payment) {
+pub(crate) async fn charge(payments: Payments, payment: Payment) {
     let trace = Trace::continued(Some(&payment.traceparent), Some(&payment.request_id));
     let span = tracing::info_span!(
         "charge", payment = %payment.id, order = %payment.order_id, tries = payment.tries,

@@ -32,6 +32,6 @@ pub(crate) async fn placed(tx: &mut Tx, payments: Payments, received: Received<O
     };
     // The inbox knows this event's repeats; the order's own row stops a second event about the same order.
     insert_into(payment::table).values(&intent).on_conflict(payment::order_id).do_nothing().execute(tx).await?;
-    payments.wake.soon();
+    tx.wake(&payments.due);
     Ok(())
 }

@@ -10,7 +10,10 @@ use super::{Rate, zone_of};
 use crate::Shipping;
 
 /// The lightest rate that bears the weight.
-pub(crate) async fn quote(shipping: Shipping, question: QuoteShipping) -> Result<ShippingQuote, CallError<QuoteRefusal>> {
+pub(crate) async fn quote(
+    shipping: Shipping,
+    question: QuoteShipping,
+) -> Result<ShippingQuote, CallError<QuoteRefusal>> {
     let mut connection = shipping.database.connection().await?;
     let zone = zone_of(&mut connection, question.country).await?.ok_or(CallError::Refused(QuoteRefusal::NoZone))?;
     let rates = Rate::of_zone(&mut connection, &zone, question.currency).await?;

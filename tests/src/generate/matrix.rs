@@ -79,5 +79,11 @@ pub(super) fn page(manifests: &[Manifest]) -> String {
             let _ = writeln!(page, "| {} | {} | {} ms |", manifest.service, job.name, job.every_ms);
         }
     }
+    page.push_str("\n## Work queues (in a table, with leases)\n\n| service | work |\n|---|---|\n");
+    for manifest in manifests {
+        for work in &manifest.works {
+            let _ = writeln!(page, "| {} | {work} |", manifest.service);
+        }
+    }
     page
 }

@@ -1,0 +1,1 @@
+drop table movement, reservation_line, reservation, stock, price_from, price, variant, product, category;
