@@ -18,6 +18,8 @@ pub use response::{Accepted, Created, File, Listed, NoContent};
 
 /// Bodies up to this many bytes travel inside the message.
 pub const INLINE: usize = 512 * 1024;
+/// The largest body that the gateway takes from a client.
+pub const LARGEST_BODY: usize = 2 * 1024 * 1024;
 /// The longest a service may take for one HTTP request.
 pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
 

@@ -69,6 +69,19 @@ impl ParseFromParameter for IdempotencyKey {
     }
 }
 
+/// The key of a request that needs one.
+///
+/// # Errors
+/// `idempotency_key_missing`.
+pub fn required(key: Option<IdempotencyKey>) -> Result<IdempotencyKey, Problem> {
+    key.ok_or_else(|| {
+        Problem::new(
+            Code::IdempotencyKeyMissing,
+            "Send an `Idempotency-Key` header: a fresh random value for a new request, the same one when repeating it.",
+        )
+    })
+}
+
 /// What claiming a key led to.
 pub enum Claim<T> {
     /// The key is ours; do the work, then [`Slot::store`] its answer.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nats::{
-    http::{Answered, Forward, ForwardError},
+    http::{Answered, Forward, ForwardError, LARGEST_BODY},
     problem::{Code, Problem},
 };
 use poem::{
@@ -13,8 +13,6 @@ use poem::{
 
 use crate::{Shared, download};
 
-/// The largest body any operation takes, in bytes.
-const LARGEST: usize = 2 * 1024 * 1024;
 /// The request headers that services read.
 const PASSED_ON: [HeaderName; 7] = [
     header::ACCEPT,
@@ -39,8 +37,8 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         let detail = "This needs an access token: `Authorization: Bearer …`.";
         return Err(Problem::new(Code::Unauthenticated, detail).into());
     }
-    let body = request.take_body().into_bytes_limit(LARGEST).await.map_err(|_| {
-        Problem::new(Code::PayloadTooLarge, format!("The body is larger than {LARGEST} bytes, the most that is taken."))
+    let body = request.take_body().into_bytes_limit(LARGEST_BODY).await.map_err(|_| {
+        Problem::new(Code::PayloadTooLarge, format!("The body is larger than {LARGEST_BODY} bytes, the most that is taken."))
     })?;
     let head = request.method() == Method::HEAD;
     let forward = Forward {

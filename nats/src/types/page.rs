@@ -18,6 +18,7 @@ use super::{
     Invalid,
     glue::{StringType, string_schema},
 };
+use crate::problem::{Code, Problem};
 
 /// How many entries a page has: 1 to 100, 20 when the parameter is absent.
 ///
@@ -114,6 +115,16 @@ impl Cursor {
         bytes
             .and_then(|json| serde_json::from_slice(&json).ok())
             .ok_or_else(|| Invalid::new("this cursor does not belong to this list"))
+    }
+
+    /// As [`Cursor::decode`], for endpoints.
+    ///
+    /// # Errors
+    /// `malformed_request`, pointing at the parameter.
+    pub fn after<K: DeserializeOwned>(&self) -> Result<K, Problem> {
+        self.decode().map_err(|error| {
+            Problem::new(Code::MalformedRequest, "The cursor cannot be read.").at("?cursor", error.as_str())
+        })
     }
 
     /// The cursor as it travels.
