@@ -11,10 +11,17 @@
 mod dead;
 mod envelope;
 
-use std::{future::Future, marker::PhantomData, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    future::Future,
+    marker::PhantomData,
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_nats::jetstream::{self, AckKind, consumer::pull};
-use diesel::{ExpressionMethods, insert_into};
+use diesel::{ExpressionMethods, insert_into, result::DatabaseErrorKind};
 use diesel_async::RunQueryDsl;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::sync::Semaphore;
@@ -31,6 +38,8 @@ use crate::{
 
 /// How many messages of one consumer are handled at once by one instance.
 const CONCURRENCY: usize = 16;
+/// How many are fetched ahead: what waits here is not being worked on, and its time runs.
+const FETCH: usize = 8;
 /// A handler that takes longer is cut off and tried again.
 const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the server waits for a word before it delivers again: what a killed process had begun is delayed by that.
@@ -65,7 +74,10 @@ pub enum Failure {
 impl From<diesel::result::Error> for Failure {
     fn from(error: diesel::result::Error) -> Self {
         match &error {
-            diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::ClosedConnection, _)
+            diesel::result::Error::DatabaseError(
+                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+                _,
+            )
             | diesel::result::Error::BrokenTransactionManager => Self::Unavailable(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
@@ -85,7 +97,8 @@ impl<R: std::fmt::Debug> From<crate::invoke::CallError<R>> for Failure {
     fn from(error: crate::invoke::CallError<R>) -> Self {
         match error {
             crate::invoke::CallError::Refused(refusal) => Self::Failed(format!("the call was refused: {refusal:?}")),
-            other => Self::Unavailable(other.to_string()),
+            crate::invoke::CallError::Failed(reason) => Self::Failed(reason),
+            away => Self::Unavailable(away.to_string()),
         }
     }
 }
@@ -121,7 +134,28 @@ pub(crate) struct Consumer<S, E, H> {
     pub(crate) handler: H,
     pub(crate) database: Database,
     pub(crate) jetstream: jetstream::Context,
+    pub(crate) failures: Failures,
     pub(crate) event: PhantomData<fn() -> E>,
+}
+
+/// How often the handler has failed over a message, by its sequence. Deliveries do not count: most of those that come to
+/// nothing say something about the world, not about the message. A restart forgets, and gives the message more tries.
+#[derive(Default)]
+pub(crate) struct Failures(Mutex<HashMap<u64, i64>>);
+
+impl Failures {
+    /// One more failure of a message; how many that makes.
+    fn count(&self, sequence: u64) -> i64 {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = known.entry(sequence).or_default();
+        *failures += 1;
+        *failures
+    }
+
+    /// The message is settled.
+    fn forget(&self, sequence: u64) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence);
+    }
 }
 
 impl<S, E, H> Consumer<S, E, H>
@@ -158,7 +192,7 @@ where
             .map_err(|error| format!("not there yet; run `argosy provision` ({error})"))?;
         let mut messages = consumer
             .stream()
-            .max_messages_per_batch(CONCURRENCY)
+            .max_messages_per_batch(FETCH)
             .expires(Duration::from_secs(5))
             .heartbeat(Duration::from_secs(1))
             .messages()
@@ -196,7 +230,7 @@ where
     /// Gives back what was fetched and not begun, so that another instance has it at once.
     async fn give_back(messages: &mut pull::Stream) {
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            if let Err(error) = message.ack_with(AckKind::Nak(None)).await {
+            if let Err(error) = message.ack_with(AckKind::Nak(Some(Duration::from_millis(100)))).await {
                 tracing::debug!(%error, "not given back; it will come again");
             }
         }
@@ -225,6 +259,7 @@ where
             Ok(event) => self.handle(event).await,
             Err(reason) => Err(Failure::Dead(reason)),
         };
+        let sequence = message.info().map_or(0, |info| info.stream_sequence);
         let ack = match outcome {
             Ok(()) => AckKind::Ack,
             // Whatever failed while the process was stopping says nothing about the message.
@@ -233,32 +268,53 @@ where
                 tracing::warn!(reason, "unavailable; trying again");
                 AckKind::Nak(Some(backoff(attempt)))
             }
-            Err(Failure::RetryAfter { delay, reason }) if attempt < ATTEMPTS => {
-                tracing::debug!(reason, "trying again");
-                AckKind::Nak(Some(delay))
-            }
-            Err(Failure::Failed(reason)) if attempt < ATTEMPTS => {
-                tracing::warn!(reason, "failed; trying again");
-                AckKind::Nak(Some(backoff(attempt)))
-            }
-            Err(failure) => match dead::bury(&self.jetstream, self.service, &self.durable, message, &failure).await {
-                Ok(()) => {
-                    tracing::error!(%failure, "the message is dead; see `argosy dead list`");
-                    AckKind::Term
+            Err(Failure::Dead(reason)) => self.give_up(message, attempt, &Failure::Dead(reason)).await,
+            Err(failure) => match (self.failures.count(sequence), failure) {
+                (ATTEMPTS.., failure) => self.give_up(message, attempt, &failure).await,
+                (_, Failure::RetryAfter { delay, reason }) => {
+                    tracing::debug!(reason, "trying again");
+                    AckKind::Nak(Some(delay))
                 }
-                Err(reason) => {
-                    tracing::error!(%failure, reason, "the dead message could not be kept; trying again");
-                    AckKind::Nak(Some(backoff(attempt)))
+                (failures, failure) => {
+                    tracing::warn!(%failure, "trying again");
+                    AckKind::Nak(Some(backoff(failures)))
                 }
             },
         };
+        if matches!(ack, AckKind::Ack | AckKind::Term) {
+            self.failures.forget(sequence);
+        }
         if let Err(error) = message.ack_with(ack).await {
             tracing::debug!(%error, "not acknowledged; it will come again");
         }
     }
 
-    /// The transaction around the handler. A panic is a failure of this message alone.
+    /// Keeps a dead message; when even that fails, it is tried again.
+    async fn give_up(&self, message: &jetstream::Message, attempt: i64, failure: &Failure) -> AckKind {
+        match dead::bury(&self.jetstream, self.service, &self.durable, message, failure).await {
+            Ok(()) => {
+                tracing::error!(%failure, "the message is dead; see `argosy dead list`");
+                AckKind::Term
+            }
+            Err(reason) => {
+                tracing::error!(%failure, reason, "the dead message could not be kept; trying again");
+                AckKind::Nak(Some(backoff(attempt)))
+            }
+        }
+    }
+
+    /// All of it within the deadline: a database that has gone silent must not hold the message for good.
     async fn handle(&self, event: Received<E>) -> Result<(), Failure> {
+        match tokio::time::timeout(HANDLER_DEADLINE, self.transact(event)).await {
+            Ok(outcome) => outcome,
+            Err(_elapsed) => Err(Failure::Failed(format!("the handler took over {HANDLER_DEADLINE:?}"))),
+        }
+    }
+
+    /// The transaction around the handler. A panic is a failure of this message alone.
+    async fn transact(&self, event: Received<E>) -> Result<(), Failure> {
+        // Half of the pool stays for those who wait at the other end of a request.
+        let _turn = self.database.background().await;
         let mut tx = self.database.begin().await?;
         let row =
             (inbox::consumer.eq(&self.durable), inbox::event_day.eq(event.day()), inbox::event_id.eq(event.id.uuid()));
@@ -268,11 +324,10 @@ where
             return Ok(tx.roll_back().await?);
         }
         let work = AssertUnwindSafe(self.handler.call(&mut tx, self.state.clone(), event)).catch_unwind();
-        match tokio::time::timeout(HANDLER_DEADLINE, work).await {
-            Ok(Ok(Ok(()))) => Ok(tx.commit().await?),
-            Ok(Ok(Err(failure))) => Err(failure),
-            Ok(Err(_panic)) => Err(Failure::Failed("the handler panicked".to_owned())),
-            Err(_elapsed) => Err(Failure::Failed(format!("the handler took over {HANDLER_DEADLINE:?}"))),
+        match work.await {
+            Ok(Ok(())) => Ok(tx.commit().await?),
+            Ok(Err(failure)) => Err(failure),
+            Err(_panic) => Err(Failure::Failed("the handler panicked".to_owned())),
         }
     }
 }

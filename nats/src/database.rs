@@ -29,6 +29,7 @@ use diesel_async::{
     },
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 const RUNTIME_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Held while migrating, so that instances that start together do it one after the other.
@@ -60,6 +61,8 @@ pub struct Database {
     url: Arc<str>,
     /// Wakes the relay.
     relay: Wake,
+    /// How many connections work in the background may hold.
+    turns: Arc<Semaphore>,
 }
 
 impl Database {
@@ -68,7 +71,7 @@ impl Database {
     /// # Errors
     /// When a setting is missing, the server stays away for a minute, or a migration fails.
     pub async fn open(settings: &Settings, migrations: EmbeddedMigrations) -> Result<Self, OpenError> {
-        let url = settings.require("DATABASE_URL")?;
+        let url = guarded(&settings.require("DATABASE_URL")?);
         let size = settings.parse("DATABASE_POOL", 16_usize)?;
         let connection = connect_patiently(&url).await?;
         migrate(connection, migrations).await?;
@@ -77,10 +80,11 @@ impl Database {
             .max_size(size)
             .wait_timeout(Some(Duration::from_secs(5)))
             .create_timeout(Some(Duration::from_secs(5)))
+            .recycle_timeout(Some(Duration::from_secs(2)))
             .runtime(deadpool::Runtime::Tokio1)
             .build()
             .map_err(|error| OpenError::Unreachable(error.to_string()))?;
-        Ok(Self { pool, url: url.into(), relay: Wake::default() })
+        Ok(Self { pool, url: url.into(), relay: Wake::default(), turns: Arc::new(Semaphore::new((size / 2).max(1))) })
     }
 
     /// A connection for reading; each statement is its own transaction.
@@ -101,6 +105,11 @@ impl Database {
             .await
             .map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })?;
         Ok(Tx { connection: Some(connection), relay: self.relay.clone(), wakes: Vec::new() })
+    }
+
+    /// A turn to use a connection in the background; requests keep the other half of the pool.
+    pub(crate) async fn background(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
     }
 
     /// A connection outside of the pool, for whoever keeps one for life (the relay and its locks).
@@ -182,8 +191,9 @@ impl Drop for Tx {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         // Without a task of its own the pool would find an open transaction and throw the connection away.
         runtime.spawn(async move {
-            if let Err(error) = AnsiTransactionManager::rollback_transaction(&mut *connection).await {
-                tracing::debug!(%error, "rolling back failed; the connection is dropped");
+            let rollback = AnsiTransactionManager::rollback_transaction(&mut *connection);
+            if !matches!(tokio::time::timeout(Duration::from_secs(5), rollback).await, Ok(Ok(()))) {
+                tracing::debug!("rolling back failed; the connection is dropped");
             }
         });
     }
@@ -203,6 +213,15 @@ pub enum OpenError {
     /// A migration failed.
     #[error("a database migration failed: {0}")]
     Migration(String),
+}
+
+/// The URL with bounds on every wait: a peer that has gone silent is noticed within seconds, on both ends.
+fn guarded(url: &str) -> String {
+    const BOUNDS: &str = "keepalives_idle=5&keepalives_interval=5&keepalives_retries=3&tcp_user_timeout=15&connect_timeout=5\
+        &options=-c%20statement_timeout%3D30s%20-c%20idle_in_transaction_session_timeout%3D60s\
+        %20-c%20tcp_keepalives_idle%3D5%20-c%20tcp_keepalives_interval%3D5%20-c%20tcp_keepalives_count%3D3";
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}{BOUNDS}")
 }
 
 async fn connect_patiently(url: &str) -> Result<AsyncPgConnection, OpenError> {

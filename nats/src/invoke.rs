@@ -9,6 +9,7 @@
 use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_nats::{Client, HeaderMap, client::RequestErrorKind, service::Request};
+use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::Serialize;
 
@@ -19,6 +20,10 @@ use crate::{
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
 
+/// When the caller stops waiting, in milliseconds since 1970.
+pub(crate) const EXPIRES: &str = "Argosy-Expires";
+/// How much the clocks of two machines may differ, in milliseconds.
+const SKEW_MS: i64 = 2_000;
 /// Milliseconds that the caller will still wait.
 pub(crate) const DEADLINE: &str = "Argosy-Deadline";
 /// How a call was answered: `ok`, `refused`, `failed`, `busy`.
@@ -29,6 +34,7 @@ pub const OK: &str = "ok";
 pub const REFUSED: &str = "refused";
 const FAILED: &str = "failed";
 const BUSY: &str = "busy";
+const TIMED_OUT: &str = "timed_out";
 
 /// Why a call brought no answer.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +67,10 @@ impl<R: fmt::Debug> From<diesel::result::Error> for CallError<R> {
 
 impl<R: fmt::Debug> From<DatabaseError> for CallError<R> {
     fn from(error: DatabaseError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            DatabaseError::Unreachable { .. } => Self::Unavailable { service: "database" },
+            DatabaseError::Query { .. } => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -99,10 +108,14 @@ impl Caller {
     /// See [`CallError`].
     pub async fn call<C: Call>(&self, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
         match self.attempt(question).await {
-            Err(CallError::Unavailable { .. } | CallError::TimedOut { .. }) if C::IDEMPOTENT => {
+            Err(first @ (CallError::Unavailable { .. } | CallError::TimedOut { .. })) if C::IDEMPOTENT => {
                 // A restarting instance is back within moments; a crowd of callers should not be.
                 tokio::time::sleep(Duration::from_millis(rand::random_range(20..80))).await;
-                self.attempt(question).await
+                match (first, self.attempt(question).await) {
+                    // The first attempt may have had its effect: that the second met nobody does not undo it.
+                    (first @ CallError::TimedOut { .. }, Err(CallError::Unavailable { .. })) => Err(first),
+                    (_, outcome) => outcome,
+                }
             }
             outcome => outcome,
         }
@@ -116,11 +129,11 @@ impl Caller {
         headers.insert(TRACEPARENT, trace.traceparent().as_str());
         headers.insert(REQUEST_ID, trace.request_id());
         headers.insert(DEADLINE, C::DEADLINE.as_millis().to_string().as_str());
-        let request = async_nats::Request::new().payload(payload.into()).headers(headers).timeout(Some(C::DEADLINE));
-        let message = self.client.send_request(C::subject(), request).await.map_err(|error| match error.kind() {
-            RequestErrorKind::NoResponders => CallError::Unavailable { service: C::SERVICE },
-            RequestErrorKind::TimedOut => CallError::TimedOut { service: C::SERVICE },
-            _ => failed(&error),
+        let message = ask(&self.client, C::subject(), headers, payload.into(), C::DEADLINE).await;
+        let message = message.map_err(|error| match error {
+            AskError::Unavailable => CallError::Unavailable { service: C::SERVICE },
+            AskError::TimedOut => CallError::TimedOut { service: C::SERVICE },
+            AskError::Broken(reason) => CallError::Failed(reason),
         })?;
         let outcome = message.headers.as_ref().and_then(|headers| headers.get(OUTCOME)).map(|value| value.as_str());
         match outcome {
@@ -129,9 +142,51 @@ impl Caller {
                 Err(CallError::Refused(serde_json::from_slice(&message.payload).map_err(|error| failed(&error))?))
             }
             Some(BUSY) => Err(CallError::Unavailable { service: C::SERVICE }),
+            Some(TIMED_OUT) => Err(CallError::TimedOut { service: C::SERVICE }),
             _ => Err(CallError::Failed(format!("{} could not answer", C::subject()))),
         }
     }
+}
+
+/// Why a request message brought no reply.
+pub(crate) enum AskError {
+    /// Nobody is there, or we are not connected: nothing was sent.
+    Unavailable,
+    /// No reply in time.
+    TimedOut,
+    /// Anything else.
+    Broken(String),
+}
+
+/// Sends a request message and waits for its reply, in all at most `patience`.
+pub(crate) async fn ask(
+    client: &Client,
+    subject: String,
+    mut headers: HeaderMap,
+    payload: Bytes,
+    patience: Duration,
+) -> Result<async_nats::Message, AskError> {
+    // While disconnected the client would queue the request, and send it when nobody waits any more.
+    if client.connection_state() != async_nats::connection::State::Connected {
+        return Err(AskError::Unavailable);
+    }
+    let expires = chrono::Utc::now() + patience;
+    headers.insert(EXPIRES, expires.timestamp_millis().to_string().as_str());
+    let request = async_nats::Request::new().payload(payload).headers(headers).timeout(Some(patience));
+    match tokio::time::timeout(patience, client.send_request(subject, request)).await {
+        Ok(Ok(message)) => Ok(message),
+        Ok(Err(error)) => Err(match error.kind() {
+            RequestErrorKind::NoResponders => AskError::Unavailable,
+            RequestErrorKind::TimedOut => AskError::TimedOut,
+            _ => AskError::Broken(error.to_string()),
+        }),
+        Err(_elapsed) => Err(AskError::TimedOut),
+    }
+}
+
+/// Whether the time in an [`EXPIRES`] header is over; one that cannot be read is not.
+pub(crate) fn expired(expires: &str) -> bool {
+    expires.parse::<i64>().is_ok_and(|at| chrono::Utc::now().timestamp_millis() > at.saturating_add(SKEW_MS))
 }
 
 /// A function that answers calls of type `C`.
@@ -195,7 +250,12 @@ where
                 Err(CallError::Refused(refusal)) => respond(request, REFUSED, &refusal).await,
                 Err(error) => {
                     tracing::error!(parent: &span, %error, "a call could not be answered");
-                    respond(request, FAILED, &()).await;
+                    let outcome = match error {
+                        CallError::Unavailable { .. } => BUSY,
+                        CallError::TimedOut { .. } => TIMED_OUT,
+                        _ => FAILED,
+                    };
+                    respond(request, outcome, &()).await;
                 }
             }
         }

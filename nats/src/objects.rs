@@ -85,13 +85,24 @@ impl Objects {
     }
 
     /// The whole object, which is then gone.
-    pub(crate) async fn take(&self, bucket: Bucket, name: &str) -> Result<Bytes, ObjectError> {
+    ///
+    /// # Errors
+    /// See [`ObjectError`].
+    pub async fn take(&self, bucket: Bucket, name: &str) -> Result<Bytes, ObjectError> {
         let content = self.get(bucket, name).await?;
-        let store = self.store(bucket.name).await?;
-        if let Err(error) = store.delete(name).await {
-            tracing::debug!(%error, name, "a transferred body stays until it is too old");
-        }
+        self.delete(bucket, name).await;
         Ok(content)
+    }
+
+    /// Deletes an object that has done its service; should that fail, it stays until it is too old.
+    pub(crate) async fn delete(&self, bucket: Bucket, name: &str) {
+        let deleted = async {
+            let store = self.store(bucket.name).await?;
+            self.bounded(bucket.name, store.delete(name)).await
+        };
+        if let Err(error) = deleted.await {
+            tracing::debug!(%error, name, "not deleted; it goes when it is too old");
+        }
     }
 
     /// The object as a reader, for streaming.

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::{
     contracts::Event,
     database::{
-        DatabaseError, Tx,
+        Database, DatabaseError, Tx,
         schema::{event_log, outbox_pending},
     },
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
@@ -80,6 +80,21 @@ pub fn envelope<E: Event>(id: EventId, event: &E) -> Vec<(&'static str, String)>
         (REQUEST_ID, trace.request_id().to_owned()),
         ("Nats-Msg-Id", id.uuid().to_string()),
     ]
+}
+
+/// Forgets published events after 30 days and inbox rows after 40, a bounded number at a time. Streams keep events for
+/// three days, so no repeat can come from further back.
+pub(crate) async fn forget_old(database: &Database) -> Result<(), DatabaseError> {
+    let mut connection = database.connection().await?;
+    for statement in [
+        "delete from event_log where id in (select id from event_log where created_at < now() - interval '30 days'
+             and not exists (select from outbox_pending where outbox_pending.id = event_log.id) limit 100000)",
+        "delete from inbox where ctid = any(array(
+             select ctid from inbox where event_day < current_date - 40 limit 100000))",
+    ] {
+        diesel::sql_query(statement).execute(&mut connection).await?;
+    }
+    Ok(())
 }
 
 fn shard_of(entity_id: &str) -> i16 {

@@ -10,7 +10,7 @@
 mod ops;
 mod run;
 
-use std::{future::Future, marker::PhantomData, time::Duration};
+use std::{future::Future, marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
 
 use async_nats::{Client, jetstream};
 use diesel_migrations::EmbeddedMigrations;
@@ -24,7 +24,7 @@ pub use run::{Running, main, process};
 use crate::{
     config::{SettingError, Settings},
     connect::ConnectError,
-    consume::{Consumer, Handler},
+    consume::{Consumer, Failures, Handler},
     contracts::{Bucket, Call, Event, TRANSFER},
     database::{Database, DatabaseError, OpenError},
     invoke::{self, Answer, Caller, Responder},
@@ -64,6 +64,9 @@ pub enum StartError {
     #[error("{0}")]
     Other(String),
 }
+
+/// A job that takes longer is cut off; what it had not committed is done in its next run.
+const JOB_DEADLINE: Duration = Duration::from_secs(300);
 
 type Init<S> = Box<dyn FnOnce(Runtime) -> BoxFuture<'static, Result<S, StartError>> + Send>;
 type Task<S> = Box<dyn FnOnce(S, &Runtime, CancellationToken) -> BoxFuture<'static, ()> + Send>;
@@ -148,6 +151,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
                 handler,
                 database: runtime.database.clone(),
                 jetstream: runtime.jetstream.clone(),
+                failures: Failures::default(),
                 event: PhantomData::<fn() -> E>,
             };
             consumer.run(stop)
@@ -175,8 +179,14 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         self.tasks.push(Box::new(move |state, _runtime, stop| {
             async move {
                 while !stop.is_cancelled() {
-                    if let Err(error) = job(state.clone()).await {
-                        tracing::warn!(job = name, %error, "the job failed; it runs again");
+                    let work = AssertUnwindSafe(async { job(state.clone()).await }).catch_unwind();
+                    match tokio::time::timeout(JOB_DEADLINE, work).await {
+                        Ok(Ok(Ok(()))) => {}
+                        Ok(Ok(Err(error))) => tracing::warn!(job = name, %error, "the job failed; it runs again"),
+                        Ok(Err(_panic)) => tracing::error!(job = name, "the job panicked; it runs again"),
+                        Err(_elapsed) => {
+                            tracing::error!(job = name, "the job took over {JOB_DEADLINE:?}; it runs again")
+                        }
                     }
                     tokio::select! {
                         () = stop.cancelled() => {}

@@ -8,7 +8,7 @@ mod keys;
 mod permissions;
 mod provision;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,8 @@ use crate::{
     manifest::{ConsumerEntry, Manifest},
 };
 
+/// How long event streams keep events; PostgreSQL's event log keeps them longer.
+pub const RETENTION: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The stream of dead letters.
 pub const DEAD: &str = "DEAD";
 /// The users that are no service's.
@@ -84,8 +86,8 @@ impl Topology {
             .map(|manifest| Stream {
                 name: stream_of(&manifest.service),
                 subjects: manifest.publishes.iter().map(|event| event.subject.clone()).collect(),
-                max_age_s: 7 * 24 * 3600,
-                max_bytes: 4 << 30,
+                max_age_s: RETENTION.as_secs(),
+                max_bytes: 8 << 30,
             })
             .collect();
         streams.push(Stream {

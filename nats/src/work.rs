@@ -7,8 +7,9 @@
 //! Trap: the row is the queue, the wake only saves waiting. Whoever finds a claimed row after its lease must suppose that
 //! the work was begun: look up what became of it, or do what bears repeating.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::{sync::Notify, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::database::{DatabaseError, Tx};
 
 /// How often a worker looks when nobody told it anything.
 const IDLE: Duration = Duration::from_millis(250);
+/// How long a look into the queue may take.
+const CLAIM_WITHIN: Duration = Duration::from_secs(15);
 
 /// Tells a worker that there may be something in its queue; cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -76,10 +79,20 @@ pub(crate) async fn run<S, W, Claim, Claiming, Do, Doing>(
         let free = at_once.saturating_sub(working.len());
         let claimed = match i64::try_from(free) {
             Ok(0) | Err(_) => Vec::new(),
-            Ok(free) => claim(state.clone(), free).await.unwrap_or_else(|error| {
-                tracing::warn!(worker = name, %error, "looking for work failed");
-                Vec::new()
-            }),
+            Ok(free) => {
+                let claiming = AssertUnwindSafe(async { claim(state.clone(), free).await }).catch_unwind();
+                match tokio::time::timeout(CLAIM_WITHIN, claiming).await {
+                    Ok(Ok(Ok(claimed))) => claimed,
+                    Ok(Ok(Err(error))) => {
+                        tracing::warn!(worker = name, %error, "looking for work failed");
+                        Vec::new()
+                    }
+                    Ok(Err(_)) | Err(_) => {
+                        tracing::error!(worker = name, "looking for work panicked or took over {CLAIM_WITHIN:?}");
+                        Vec::new()
+                    }
+                }
+            }
         };
         let nothing = claimed.is_empty();
         for one in claimed {

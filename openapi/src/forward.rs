@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use nats::{
+    contracts::TRANSFER,
     http::{Answered, Forward, ForwardError, LARGEST_BODY},
     problem::{Code, Problem},
 };
@@ -11,7 +12,7 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use crate::{Shared, download};
+use crate::{Shared, download, route::Access};
 
 /// The request headers that services read.
 const PASSED_ON: [HeaderName; 7] = [
@@ -32,13 +33,20 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
     let shared = request.data::<Arc<Shared>>().cloned().ok_or_else(|| Problem::internal("the gateway has no state"))?;
     let operation = shared.routes.find(request.method(), request.uri().path())?;
     tracing::Span::current().record("operation", operation.id.as_str());
-    let identity = shared.tokens.identify(request.header(header::AUTHORIZATION)).await?;
-    if operation.needs_identity && identity.is_none() {
+    let identity = match operation.access {
+        // Whoever refreshes an expired token sends it along; that must not be held against them.
+        Access::Public => None,
+        Access::Optional | Access::Required => shared.tokens.identify(request.header(header::AUTHORIZATION)).await?,
+    };
+    if operation.access == Access::Required && identity.is_none() {
         let detail = "This needs an access token: `Authorization: Bearer …`.";
         return Err(Problem::new(Code::Unauthenticated, detail).into());
     }
     let body = request.take_body().into_bytes_limit(LARGEST_BODY).await.map_err(|_| {
-        Problem::new(Code::PayloadTooLarge, format!("The body is larger than {LARGEST_BODY} bytes, the most that is taken."))
+        Problem::new(
+            Code::PayloadTooLarge,
+            format!("The body is larger than {LARGEST_BODY} bytes, the most that is taken."),
+        )
     })?;
     let head = request.method() == Method::HEAD;
     let forward = Forward {
@@ -79,6 +87,11 @@ async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Resul
         }
     }
     match answered.object {
+        // A body on its way is taken out of the store; a file that a service keeps stays and is streamed.
+        Some((bucket, object)) if bucket == TRANSFER.name => {
+            response.set_body(shared.objects.take(TRANSFER, &object).await.map_err(Problem::internal)?);
+            Ok(response)
+        }
         Some((bucket, object)) => download::stream(shared, request, response, &bucket, &object).await,
         None => {
             response.set_body(answered.body);
@@ -97,6 +110,10 @@ fn problem(error: ForwardError) -> Problem {
             Code::Timeout,
             format!("The {service} service did not answer in time; repeat with the same Idempotency-Key."),
         ),
+        ForwardError::Object(cause) => {
+            Problem::new(Code::Unavailable, "The body could not be stored at the moment. Nothing was done.")
+                .because(cause)
+        }
         other => Problem::internal(other),
     }
 }

@@ -17,8 +17,19 @@ pub struct Operation {
     pub service: String,
     /// Its unique id.
     pub id: String,
-    /// Whether it cannot be done without a token.
-    pub needs_identity: bool,
+    /// What it asks of a token.
+    pub access: Access,
+}
+
+/// What an operation asks of a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: a token that is sent along, expired or not, is not looked at.
+    Public,
+    /// It may have one.
+    Optional,
+    /// It cannot be done without one.
+    Required,
 }
 
 /// The document's operations by path and method.
@@ -81,15 +92,19 @@ impl Routes {
 fn read(operation: &Value, path: &str, method: &str) -> Result<Operation, RouteError> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str).map(str::to_owned);
     let missing = |what: &str| RouteError(format!("{method} {path} has no {what}"));
-    let security = operation.get("security").and_then(Value::as_array);
     // An empty requirement among the alternatives makes the token optional.
-    let needs_identity = security.is_some_and(|alternatives| {
-        !alternatives.is_empty() && alternatives.iter().all(|one| one.as_object().is_some_and(|one| !one.is_empty()))
-    });
+    let access = match operation.get("security").and_then(Value::as_array) {
+        None => Access::Public,
+        Some(alternatives) if alternatives.is_empty() => Access::Public,
+        Some(alternatives) if alternatives.iter().any(|one| one.as_object().is_some_and(serde_json::Map::is_empty)) => {
+            Access::Optional
+        }
+        Some(_) => Access::Required,
+    };
     Ok(Operation {
         service: text(SERVICE).ok_or_else(|| missing(SERVICE))?,
         id: text("operationId").ok_or_else(|| missing("operationId"))?,
-        needs_identity,
+        access,
     })
 }
 
@@ -127,8 +142,8 @@ mod tests {
         assert_eq!(routes.find(&Method::GET, "/v1/orders/ord_1").unwrap().service, "order");
         assert_eq!(routes.find(&Method::GET, "/v1/orders/ord_1/payments").unwrap().service, "payment");
         assert_eq!(routes.find(&Method::HEAD, "/v1/products").unwrap().id, "list_products");
-        assert!(routes.find(&Method::GET, "/v1/orders/ord_1").unwrap().needs_identity);
-        assert!(!routes.find(&Method::GET, "/v1/products").unwrap().needs_identity);
+        assert_eq!(routes.find(&Method::GET, "/v1/orders/ord_1").unwrap().access, Access::Required);
+        assert_eq!(routes.find(&Method::GET, "/v1/products").unwrap().access, Access::Optional);
     }
 
     #[test]

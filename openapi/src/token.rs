@@ -33,7 +33,8 @@ type Keys = Arc<(Option<Instant>, HashMap<String, DecodingKey>)>;
 pub struct Tokens {
     caller: Caller,
     keys: RwLock<Keys>,
-    asked: Mutex<Option<Instant>>,
+    /// When svc-user was asked last, and whether it answered.
+    asked: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Tokens {
@@ -76,9 +77,10 @@ impl Tokens {
             return Ok(key);
         }
         let patience = if self.known().1.is_empty() { ASK_AGAIN_WITHOUT_KEYS } else { ASK_AGAIN };
-        if asked.is_none_or(|at| at.elapsed() >= patience) {
-            *asked = Some(Instant::now());
-            let set = match self.caller.call(&GetSigningKeys {}).await {
+        if asked.is_none_or(|(at, _)| at.elapsed() >= patience) {
+            let answer = self.caller.call(&GetSigningKeys {}).await;
+            *asked = Some((Instant::now(), answer.is_ok()));
+            let set = match answer {
                 Ok(set) => set,
                 // svc-user is away: what it said last still holds.
                 Err(error) => match self.known().1.get(kid) {
@@ -95,11 +97,13 @@ impl Tokens {
                 Err(poisoned) => *poisoned.into_inner() = keys,
             }
         }
-        self.known()
-            .1
-            .get(kid)
-            .cloned()
-            .ok_or_else(|| refused("The access token was signed with a key that is not ours."))
+        self.known().1.get(kid).cloned().ok_or_else(|| match *asked {
+            // Not a word against the token: nobody could be asked about it.
+            Some((_, false)) => {
+                Problem::new(Code::Unavailable, "The user service cannot be reached to verify the token.")
+            }
+            _ => refused("The access token was signed with a key that is not ours."),
+        })
     }
 
     /// The key, when it is known and was asked for not too long ago.

@@ -304,6 +304,12 @@ pub struct Listening {
 
 #[expect(clippy::expect_used, reason = "a test that cannot set up its world has failed")]
 impl Listening {
+    /// The next message's body, or `None` when there is none within `bound`.
+    pub async fn next(&mut self, bound: Duration) -> Option<String> {
+        let message = tokio::time::timeout(bound, self.messages.next()).await.ok().flatten()?;
+        Some(String::from_utf8_lossy(&message.payload).into_owned())
+    }
+
     /// Whether nothing has passed on `subject` by now: everything up to a message of our own is looked at.
     pub async fn never(&mut self, subject: &str) -> bool {
         let end = format!("bed.end.{}", uuid::Uuid::new_v4().simple());

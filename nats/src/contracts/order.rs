@@ -45,6 +45,16 @@ event! {
     }
 }
 
+event! {
+    /// Everything that the order promised was done.
+    OrderCompleted = "order" / order.completed.1, by order_id {
+        /// Which.
+        order_id: OrderId,
+        /// Whose.
+        user_id: UserId,
+    }
+}
+
 /// Why an order was canceled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum)]
 #[serde(rename_all = "snake_case")]

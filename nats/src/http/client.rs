@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, client::RequestErrorKind};
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 
 use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET, subject};
 use crate::{
     contracts::TRANSFER,
     identity::Identity,
+    invoke::{AskError, ask},
     objects::{ObjectError, Objects},
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
@@ -85,21 +86,28 @@ impl Forward<'_> {
         if let Some(identity) = self.identity {
             identity.write(&mut headers);
         }
-        let mut body = self.body;
+        let (mut body, mut stored) = (self.body, None);
         if body.len() > INLINE {
             let name = uuid::Uuid::now_v7().simple().to_string();
             objects.put(TRANSFER, &name, std::mem::take(&mut body)).await?;
             headers.insert(OBJECT, format!("{}/{name}", TRANSFER.name).as_str());
+            stored = Some(name);
         }
         let patience = DEADLINE + Duration::from_secs(1);
-        let request = async_nats::Request::new().payload(body).headers(headers).timeout(Some(patience));
-        let message =
-            client.send_request(subject(self.service), request).await.map_err(|error| match error.kind() {
-                RequestErrorKind::NoResponders => ForwardError::Unavailable(self.service.to_owned()),
-                RequestErrorKind::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
-                _ => broken(&error),
-            })?;
-        read(message).ok_or_else(|| ForwardError::Broken(format!("{} gave no HTTP answer", self.service)))
+        let answered = ask(client, subject(self.service), headers, body, patience).await;
+        let answered = answered.map_err(|error| match error {
+            AskError::Unavailable => ForwardError::Unavailable(self.service.to_owned()),
+            AskError::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
+            AskError::Broken(reason) => ForwardError::Broken(reason),
+        });
+        let answered = answered.and_then(|message| {
+            read(message).ok_or_else(|| ForwardError::Broken(format!("{} gave no HTTP answer", self.service)))
+        });
+        if let (Some(name), Err(_) | Ok(Answered { status: 503, .. })) = (stored, &answered) {
+            // Nobody took it.
+            objects.delete(TRANSFER, &name).await;
+        }
+        answered
     }
 }
 

@@ -12,7 +12,13 @@ use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
-use crate::database::{DatabaseError, schema::relay_state};
+use crate::{
+    database::{
+        DatabaseError,
+        schema::{event_log, relay_state},
+    },
+    topology::RETENTION,
+};
 
 /// How far back a set-back stream may have lost events: a multiple of the server's sync interval.
 const WINDOW: Duration = Duration::from_secs(600);
@@ -46,11 +52,14 @@ pub(super) async fn check(
     };
     let sequence = u64::try_from(known.last_sequence).unwrap_or_default();
     let lost_since = if known.stream_created != created {
-        Some(DateTime::UNIX_EPOCH)
+        // Another stream: whatever it could still hold.
+        Some(Utc::now() - RETENTION)
     } else if info.state.last_sequence < sequence
         || !holds(&stream, sequence, known.last_event_id, info.state.first_sequence).await?
     {
-        Some(Utc::now() - WINDOW)
+        // Events may be published long after they happened; what was lost lies around the last one acknowledged.
+        let last = happened(connection, known.last_event_id).await.map_err(|error| error.to_string())?;
+        Some(last.unwrap_or_else(Utc::now).min(Utc::now()) - WINDOW)
     } else {
         None
     };
@@ -94,6 +103,16 @@ async fn load(connection: &mut AsyncPgConnection, stream: &str) -> Result<Option
     Ok(relay_state::table
         .find(stream)
         .select((relay_state::stream_created, relay_state::last_sequence, relay_state::last_event_id))
+        .first(connection)
+        .await
+        .optional()?)
+}
+
+/// When an event was recorded; `None` when the log does not hold it any more.
+async fn happened(connection: &mut AsyncPgConnection, event_id: Uuid) -> Result<Option<DateTime<Utc>>, DatabaseError> {
+    Ok(event_log::table
+        .filter(event_log::event_id.eq(event_id))
+        .select(event_log::created_at)
         .first(connection)
         .await
         .optional()?)

@@ -113,6 +113,7 @@ impl Relay {
             return Ok(0);
         }
         let stream = stream_of(self.service);
+        let before = connects(&self.jetstream.client());
         let mut acks: FuturesUnordered<_> = wave.into_iter().map(|pending| self.publish(pending, &stream)).collect();
         let (mut stored, mut last, mut failed) = (Vec::new(), None::<(u64, Uuid)>, None);
         while let Some(published) = acks.next().await {
@@ -125,13 +126,18 @@ impl Relay {
                 Published::Failed(reason) => failed = Some(reason),
             }
         }
+        if before != connects(&self.jetstream.client()) {
+            // Acknowledged by a server that may have lost what the last one had: remembering its sequence would hide that.
+            return Err("the connection changed during a wave".to_owned());
+        }
+        // First remembered, then deleted: a crash in between publishes again, the other way round it could hide a loss.
+        if let Some((sequence, event_id)) = last {
+            detector::remember(connection, &stream, sequence, event_id).await.map_err(|error| error.to_string())?;
+        }
         diesel::delete(outbox_pending::table.filter(outbox_pending::id.eq_any(&stored)))
             .execute(connection)
             .await
             .map_err(|error| error.to_string())?;
-        if let Some((sequence, event_id)) = last {
-            detector::remember(connection, &stream, sequence, event_id).await.map_err(|error| error.to_string())?;
-        }
         match failed {
             // The session ends: the next one asks the detector first, then publishes again. Repeats are harmless.
             Some(reason) => Err(format!("JetStream did not acknowledge: {reason}")),

@@ -13,16 +13,17 @@ use crate::{
     connect::{connect, inbox_prefix, jetstream},
     database::Database,
     http, idempotency,
-    invoke::{Caller, Responder, refuse_busy},
+    invoke::{Caller, EXPIRES, Responder, expired, refuse_busy},
     manifest::Manifest,
     objects::Objects,
-    outbox::relay::Relay,
+    outbox::{self, relay::Relay},
     telemetry,
 };
 
 /// How many requests one endpoint of one instance works on at once; the next one is told that it is full.
 const CONCURRENCY: usize = 512;
 const DRAIN_WITHIN: Duration = Duration::from_secs(15);
+const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
 /// What an overloaded endpoint answers.
 type Overloaded = fn(async_nats::service::Request) -> BoxFuture<'static, ()>;
@@ -43,8 +44,8 @@ impl Running {
         if tokio::time::timeout(DRAIN_WITHIN, self.tasks.wait()).await.is_err() {
             tracing::warn!("some work was still running after {DRAIN_WITHIN:?} and is cut off");
         }
-        if let Err(error) = self.client.flush().await {
-            tracing::debug!(%error, "the last answers may not have been sent");
+        if !matches!(tokio::time::timeout(FLUSH_WITHIN, self.client.flush()).await, Ok(Ok(()))) {
+            tracing::debug!("the last answers may not have been sent");
         }
     }
 }
@@ -79,12 +80,14 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         for answering in self.answering {
             let endpoint = discovery.endpoint_builder().name(&answering.verb).add(&answering.subject).await;
             let responder = (answering.responder)(state.clone());
-            tasks.spawn(serve(endpoint.map_err(|error| other(&error))?, responder, refuse_busy, stop.clone()));
+            let endpoint = endpoint.map_err(|error| other(&error))?;
+            tasks.spawn(serve(endpoint, "_INBOX_", (responder, refuse_busy), stop.clone()));
         }
         if let Some(api) = self.api {
             let endpoint = discovery.endpoint_builder().name("http").add(http::subject(self.name)).await;
             let responder = http::responder(api(state.clone()), runtime.objects.clone());
-            tasks.spawn(serve(endpoint.map_err(|error| other(&error))?, responder, http::overloaded, stop.clone()));
+            let endpoint = endpoint.map_err(|error| other(&error))?;
+            tasks.spawn(serve(endpoint, "_INBOX_gateway.", (responder, http::overloaded), stop.clone()));
         }
         for task in self.tasks {
             tasks.spawn(task(state.clone(), &runtime, stop.clone()));
@@ -94,7 +97,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
                 Relay { database: runtime.database.clone(), jetstream: runtime.jetstream.clone(), service: self.name };
             tasks.spawn(relay.run(stop.clone()));
         }
-        tasks.spawn(forget_old_answers(runtime.database.clone(), stop.clone()));
+        tasks.spawn(forget_old(runtime.database.clone(), stop.clone()));
         prove_reachable(&client, self.name).await?;
         ops::serve(&runtime, &stop, &tasks).await?;
         tasks.close();
@@ -104,10 +107,18 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
 }
 
 /// Takes requests until `stop`, then those that the server had already sent, and finishes them all.
-async fn serve(mut endpoint: Endpoint, responder: Responder, overloaded: Overloaded, stop: CancellationToken) {
+///
+/// `inbox` is the beginning of the reply subjects of those who may ask.
+async fn serve(
+    mut endpoint: Endpoint,
+    inbox: &'static str,
+    (responder, overloaded): (Responder, Overloaded),
+    stop: CancellationToken,
+) {
     let permits = Arc::new(Semaphore::new(CONCURRENCY));
     let working = TaskTracker::new();
-    let take = |request| match Arc::clone(&permits).try_acquire_owned() {
+    let take = |request: async_nats::service::Request| match Arc::clone(&permits).try_acquire_owned() {
+        _ if !trusted(&request.message, inbox) => {}
         Ok(permit) => {
             let work = responder(request);
             working.spawn(async move {
@@ -132,12 +143,30 @@ async fn serve(mut endpoint: Endpoint, responder: Responder, overloaded: Overloa
     if let Err(error) = endpoint.stop().await {
         tracing::debug!(%error, "unsubscribing failed");
     }
-    // What was on its way when we unsubscribed is still answered.
+    // What had arrived when we unsubscribed is still answered; what was on the wire at that moment runs into its deadline.
     while let Ok(Some(request)) = tokio::time::timeout(Duration::from_millis(100), endpoint.next()).await {
         take(request);
     }
     working.close();
     working.wait().await;
+}
+
+/// Whether a request comes from somebody who waits for its answer.
+///
+/// Permissions say who may publish here, but a user of JetStream can have the server publish for it, by naming our subject
+/// as its reply. Such a message has no inbox to answer to. What has waited past its caller's patience (a client sends on
+/// reconnect what it queued while disconnected) is dropped as well: its caller was told that nothing is known.
+fn trusted(message: &async_nats::Message, inbox: &str) -> bool {
+    if !message.reply.as_ref().is_some_and(|reply| reply.as_str().starts_with(inbox)) {
+        tracing::error!(subject = %message.subject, reply = ?message.reply, "a request from nobody who may ask; dropped");
+        return false;
+    }
+    let expires = message.headers.as_ref().and_then(|headers| headers.get(EXPIRES)).map(|text| text.as_str());
+    if expires.is_some_and(expired) {
+        tracing::warn!(subject = %message.subject, "a request came too late; dropped");
+        return false;
+    }
+    true
 }
 
 /// A message to ourselves: once it is back, the server has processed every subscription before it.
@@ -152,14 +181,17 @@ async fn prove_reachable(client: &async_nats::Client, name: &str) -> Result<(), 
     }
 }
 
-async fn forget_old_answers(database: Database, stop: CancellationToken) {
+/// Old idempotency keys, events and inbox rows.
+async fn forget_old(database: Database, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(3600)) => {}
         }
-        if let Err(error) = idempotency::forget_old(&database).await {
-            tracing::warn!(%error, "old idempotency keys were not deleted");
+        for forgotten in [idempotency::forget_old(&database).await, outbox::forget_old(&database).await] {
+            if let Err(error) = forgotten {
+                tracing::warn!(%error, "old rows were not deleted");
+            }
         }
     }
 }

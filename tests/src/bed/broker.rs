@@ -17,7 +17,7 @@ use nats::{
     contracts::Event,
     manifest::Manifest,
     outbox::envelope,
-    topology::{DEAD, OPERATOR, Permissions, Topology, provision, write_keys},
+    topology::{DEAD, Permissions, Topology, provision, write_keys},
     types::EventId,
 };
 
@@ -38,9 +38,9 @@ impl Broker {
         let directory = scratch.path();
         write(directory, &topology(&[]))?;
         let server = NatsServer::start(&directory.join("nats.conf"), directory, None, &[]).await?;
-        // Services may answer the operator, so the bed listens where the operator would.
+        // Services answer the gateway, so the bed listens where it would.
         let client =
-            connect(&settings(directory, &server, ALL), OPERATOR).await.doing(|| "connect to NATS".to_owned())?;
+            connect(&settings(directory, &server, ALL), "gateway").await.doing(|| "connect to NATS".to_owned())?;
         let jetstream = jetstream(&client);
         Ok(Self { server, client, jetstream, scratch })
     }
@@ -187,7 +187,9 @@ impl Broker {
 
 /// What these services need, with a stream for each that one of them takes events from.
 fn topology(manifests: &[Manifest]) -> Topology {
-    let mut topology = Topology::of(manifests);
+    let gateway = Manifest { service: "gateway".to_owned(), forwards: true, ..Manifest::default() };
+    let all: Vec<Manifest> = manifests.iter().cloned().chain([gateway]).collect();
+    let mut topology = Topology::of(&all);
     for consumer in &topology.consumers {
         if !topology.streams.iter().any(|stream| stream.name == consumer.stream) {
             topology.streams.push(nats::topology::Stream {
