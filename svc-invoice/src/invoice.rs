@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod content;
+pub(crate) mod day;
 pub mod identifiers;
 pub(crate) mod issue;
 pub(crate) mod issue_order;

@@ -42,6 +42,7 @@ diesel::table! {
         content_type -> Nullable<Text>,
         error -> Nullable<Text>,
         attempts -> Integer,
+        failures -> Integer,
         next_attempt_at -> Nullable<Timestamptz>,
         traceparent -> Text,
         request_id -> Text,

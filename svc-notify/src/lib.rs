@@ -13,7 +13,7 @@ pub mod notification;
 pub(crate) mod schema;
 pub(crate) mod smtp;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
@@ -33,6 +33,7 @@ use mail::Templates;
 use smtp::Mailer;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+const AN_HOUR: Duration = Duration::from_secs(3600);
 
 /// The service, as its list says.
 pub fn service() -> Service<Notify> {
@@ -47,6 +48,7 @@ pub fn service() -> Service<Notify> {
         .calls::<GetInvoiceMail>()
         .publishes::<NotificationSent>()
         .works("send-mail", |notify| notify.due.clone(), notification::send::claim, notification::send::deliver)
+        .every("forget-mails", AN_HOUR, notification::forget::forget_mails)
 }
 
 /// What every function of this service has at hand.

@@ -3,6 +3,7 @@
 //! `queued` waits for a sender, `sending` has one, `sent` and `failed` are final until staff says to try again.
 
 pub mod api;
+pub(crate) mod forget;
 pub(crate) mod invoice;
 pub(crate) mod order_canceled;
 pub(crate) mod order_confirmed;

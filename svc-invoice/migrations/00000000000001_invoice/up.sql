@@ -105,6 +105,8 @@ create table document (
     error text,
     -- Which attempt is running or was the last: a worker that lost its lease cannot settle another one's attempt.
     attempts integer not null default 0,
+    -- How often the renderer failed on it; waiting for something else, or a crash, is no failure.
+    failures integer not null default 0 check (failures >= 0),
     -- From when on a worker may take it: a worker that has it moves this ahead and keeps moving it.
     -- Null when there is nothing left to try.
     next_attempt_at timestamptz default now(),

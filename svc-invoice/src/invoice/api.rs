@@ -6,7 +6,7 @@ use nats::{
     http::{Accepted, Body, File, Listed},
     idempotency::IdempotencyKey,
     identity::{User, Visitor},
-    problem::{Code, Problem},
+    problem::Problem,
     types::{Cursor, InvoiceId, Limit, OrderId, Page},
 };
 use poem::web::Data;
@@ -79,10 +79,7 @@ impl InvoiceApi {
             query = query.filter(invoice::state.eq(state));
         }
         if let Some(cursor) = &cursor.0 {
-            let after: InvoiceId = cursor.decode().map_err(|error| {
-                Problem::new(Code::MalformedRequest, "The cursor cannot be read.").at("?cursor", error.as_str())
-            })?;
-            query = query.filter(invoice::id.lt(after));
+            query = query.filter(invoice::id.lt(cursor.after::<InvoiceId>()?));
         }
         let mut connection = invoices.database.connection().await?;
         let rows = query.order(invoice::id.desc()).limit(limit.0.rows()).load(&mut connection).await?;

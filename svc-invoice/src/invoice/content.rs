@@ -10,9 +10,10 @@ use chrono::NaiveDate;
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types};
 use nats::types::{CountryCode, Currency, DecimalString, Email, Locale, Name, TaxCategory, Text};
 use poem_openapi::Object;
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::{Deserialize, Serialize};
 
 use super::{
+    day::day,
     identifiers::{Bic, Iban, PaymentMeansCode, Series, UnitCode, VatId},
     values::{DocumentFormat, InvoiceType},
 };
@@ -292,11 +293,4 @@ const fn commercial_invoice() -> InvoiceType {
 
 fn only_pdf() -> Vec<DocumentFormat> {
     vec![DocumentFormat::Pdf]
-}
-
-/// A date, refused in words that help.
-fn day<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NaiveDate>, D::Error> {
-    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-    let refuse = || nats::types::Invalid::quoting(&text, "is not a date such as 2026-11-20");
-    text.parse().map(Some).map_err(|_| D::Error::custom(refuse()))
 }

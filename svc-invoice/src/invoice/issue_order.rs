@@ -14,7 +14,10 @@ use nats::{
     },
     database::Tx,
     invoke::CallError,
-    types::{Adjustment, DecimalString, InvoiceId, Line, Locale, Money, TaxCategory, TaxRate, Text, Totals, UserId},
+    types::{
+        Adjustment, DecimalString, Invalid, InvoiceId, Line, Locale, Money, Name, TaxCategory, TaxRate, Text, Totals,
+        UserId,
+    },
 };
 
 use super::{
@@ -172,11 +175,14 @@ fn buyer(order: &OrderDetails) -> InvoiceParty {
 }
 
 fn line_of(order: &OrderDetails, line: &OrderLine) -> Result<InvoiceLine, Failure> {
-    let name = line.name.parse().map_err(|error| dead(order, &format!("has a line without a usable name: {error}")))?;
+    let unusable = |error| dead(order, &format!("has a line without a usable name: {error}"));
+    let name: Name = cut(&line.name).map_err(unusable)?;
+    // The buyer must be able to tell what was sold; an article's and its variant's name may be longer than a line's.
+    let description = if name.as_str() == line.name.trim() { None } else { Some(cut(&line.name).map_err(unusable)?) };
     let pieces = DecimalString::try_from(rust_decimal::Decimal::from(line.quantity.get()));
     Ok(InvoiceLine {
         name,
-        description: None,
+        description,
         sku: line.sku.as_str().parse::<Text<1, 64>>().ok(),
         quantity: pieces.map_err(|error| dead(order, &error.to_string()))?,
         unit: UnitCode::piece(),
@@ -202,7 +208,7 @@ fn shipping_in(locale: &Locale) -> &'static str {
     }
 }
 
-fn tax_of(category: TaxCategory, rate: &str) -> Result<TaxRate, nats::types::Invalid> {
+fn tax_of(category: TaxCategory, rate: &str) -> Result<TaxRate, Invalid> {
     TaxRate::new(category, rate.parse::<DecimalString>()?.decimal())
 }
 
@@ -213,6 +219,16 @@ fn rate(order: &OrderDetails, rate: &str) -> Result<DecimalString, Failure> {
 fn decimal(order: &OrderDetails, amount: Money) -> Result<DecimalString, Failure> {
     DecimalString::try_from(amount.to_decimal())
         .map_err(|error| dead(order, &format!("has an amount out of range: {error}")))
+}
+
+/// A text, with "…" for what does not fit.
+fn cut<const MAX: usize>(text: &str) -> Result<Text<1, MAX>, Invalid> {
+    let text = text.trim();
+    if text.chars().nth(MAX).is_none() {
+        return text.parse();
+    }
+    let kept: String = text.chars().take(MAX.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end()).parse()
 }
 
 /// As much of a text as fits; nothing when none of it does.

@@ -25,7 +25,7 @@ pub(crate) async fn get_invoice_mail(
     drop(connection);
     let (email, name, locale) = recipient(&invoices, &invoice).await?;
     let mut connection = invoices.database.connection().await?;
-    let link = link::make(&mut connection, &invoice).await?;
+    let link = link::make(&mut connection, invoice.id).await?.ok_or_else(unknown)?;
     Ok(InvoiceMail {
         email,
         name,

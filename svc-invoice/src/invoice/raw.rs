@@ -1,7 +1,7 @@
 //! A JSON body together with its bytes.
 
 use nats::{
-    http::Body,
+    http::{Body, LARGEST_BODY},
     problem::{Code, Problem},
 };
 use poem::{Request, RequestBody};
@@ -11,9 +11,6 @@ use poem_openapi::{
     types::Type,
 };
 use serde::de::DeserializeOwned;
-
-/// The largest body that is read; a thousand lines with long texts in them fit.
-const LARGEST: usize = 4 << 20;
 
 /// What [`Body`] reads, and the bytes that it was read from.
 pub(crate) struct Raw<T> {
@@ -42,8 +39,8 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for Raw<T> {
         body: &mut RequestBody,
         options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let bytes = body.take()?.into_bytes_limit(LARGEST).await.map_err(|_too_long_or_broken_off| {
-            Problem::new(Code::PayloadTooLarge, format!("An invoice may have at most {LARGEST} bytes of JSON."))
+        let bytes = body.take()?.into_bytes_limit(LARGEST_BODY).await.map_err(|_too_long_or_broken_off| {
+            Problem::new(Code::PayloadTooLarge, format!("An invoice may have at most {LARGEST_BODY} bytes of JSON."))
         })?;
         let mut again = RequestBody::new(poem::Body::from_bytes(bytes.clone()));
         let Body(value) = Body::<T>::from_request(request, &mut again, options).await?;

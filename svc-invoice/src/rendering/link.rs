@@ -11,30 +11,48 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     Invoices,
-    invoice::{Invoice, values::DocumentFormat},
+    invoice::values::{DocumentFormat, DocumentState},
+    rendering::Document,
     schema::document_link,
 };
 
 /// How long a link works.
 const VALID_DAYS: i64 = 30;
 
-/// A new link to the invoice's document: path and query at the gateway.
+/// A new link to the best document that there is: path and query at the gateway. None when the invoice has no documents
+/// yet.
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn make(connection: &mut AsyncPgConnection, invoice: &Invoice) -> Result<String, DatabaseError> {
-    let format = if let [first, ..] = invoice.data.formats.as_slice() { *first } else { DocumentFormat::Pdf };
+pub(crate) async fn make(
+    connection: &mut AsyncPgConnection,
+    invoice: InvoiceId,
+) -> Result<Option<String>, DatabaseError> {
+    let documents = Document::of_invoice(connection, invoice).await?;
+    let Some(format) = best(documents.iter().map(|document| (document.state, document.format))) else {
+        return Ok(None);
+    };
     let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
     insert_into(document_link::table)
         .values((
             document_link::token_sha256.eq(hash(&token)),
-            document_link::invoice_id.eq(invoice.id),
+            document_link::invoice_id.eq(invoice),
             document_link::format.eq(format),
             document_link::expires_at.eq(Utc::now() + Duration::days(VALID_DAYS)),
         ))
         .execute(connection)
         .await?;
-    Ok(format!("/v1/invoices/{}/documents/{format}?token={token}", invoice.id))
+    Ok(Some(format!("/v1/invoices/{invoice}/documents/{format}?token={token}")))
+}
+
+/// What can be opened, before what may come to be, before what could not be made; of equals the PDF.
+fn best(documents: impl Iterator<Item = (DocumentState, DocumentFormat)>) -> Option<DocumentFormat> {
+    let rank = |state| match state {
+        DocumentState::Rendered => 0,
+        DocumentState::Queued => 1,
+        DocumentState::Failed => 2,
+    };
+    documents.min_by_key(|(state, format)| (rank(*state), *format != DocumentFormat::Pdf)).map(|(_, format)| format)
 }
 
 /// Whether the token is that of a live link to this document.
@@ -73,4 +91,26 @@ pub(crate) async fn forget_expired(invoices: Invoices) -> Result<(), DatabaseErr
 
 fn hash(token: &str) -> Vec<u8> {
     Sha256::digest(token).to_vec()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_what_can_be_opened() {
+        use DocumentFormat::{Pdf, Ubl, Xlsx};
+        use DocumentState::{Failed, Queued, Rendered};
+        for (documents, expected) in [
+            (vec![], None),
+            (vec![(Failed, Pdf), (Queued, Ubl), (Rendered, Xlsx)], Some(Xlsx)),
+            (vec![(Rendered, Ubl), (Rendered, Xlsx), (Rendered, Pdf)], Some(Pdf)),
+            (vec![(Failed, Ubl), (Queued, Pdf)], Some(Pdf)),
+            // As it is while WeasyPrint is not installed: the PDF comes once it is, the other one never.
+            (vec![(Failed, Ubl), (Failed, Pdf)], Some(Pdf)),
+        ] {
+            assert_eq!(best(documents.iter().copied()), expected, "{documents:?}");
+        }
+    }
 }

@@ -10,7 +10,7 @@ use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::invoice::{DOCUMENTS, InvoiceRendered},
-    database::{Database, DatabaseError},
+    database::{Database, DatabaseError, Tx},
     objects::Stored,
     telemetry::Trace,
     types::InvoiceId,
@@ -30,8 +30,8 @@ use crate::{
 /// After this much silence of its worker a document is taken by another one.
 const LEASE: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(3);
-/// How often a page that WeasyPrint fails on, or is too slow for, is tried.
-const ATTEMPTS: i32 = 3;
+/// How often WeasyPrint may fail on a page, or be too slow for it, until the document is given up.
+const FAILURES: i32 = 3;
 /// How long to wait for an operator to install WeasyPrint.
 const UNTIL_INSTALLED: Duration = Duration::from_secs(60);
 
@@ -47,7 +47,7 @@ pub(crate) async fn claim(invoices: Invoices, at_most: i64) -> Result<Vec<Job>, 
              order by next_attempt_at limit $3 for update skip locked)
          update document set attempts = attempts + 1, next_attempt_at = $1
          from due where document.invoice_id = due.invoice_id and document.format = due.format
-         returning document.invoice_id, document.format, attempts, traceparent, request_id",
+         returning document.invoice_id, document.format, attempts, failures, traceparent, request_id",
     )
     .bind::<sql_types::Timestamptz, _>(Utc::now() + LEASE)
     .bind::<sql_types::Timestamptz, _>(Utc::now())
@@ -76,6 +76,9 @@ pub(crate) struct Job {
     format: DocumentFormat,
     #[diesel(sql_type = sql_types::Integer)]
     attempts: i32,
+    /// How often the renderer failed on it before.
+    #[diesel(sql_type = sql_types::Integer)]
+    failures: i32,
     #[diesel(sql_type = sql_types::Text)]
     traceparent: String,
     #[diesel(sql_type = sql_types::Text)]
@@ -88,8 +91,10 @@ struct Setback {
     reason: String,
     /// When to try again; never, when there is no use.
     again: Option<Duration>,
-    /// Whether the document counts as failed until then.
+    /// Whether the document is shown as failed until then.
     failed: bool,
+    /// Whether it was the renderer, which brings the document nearer to being given up.
+    renderers: bool,
 }
 
 impl Job {
@@ -159,15 +164,19 @@ impl Job {
                     .to_owned(),
                 again: Some(UNTIL_INSTALLED),
                 failed: true,
+                renderers: false,
             },
             RenderErrorKind::Busy => Setback::waiting(error.to_string(), Duration::from_secs(1)),
-            RenderErrorKind::TooLarge => Setback::for_good(error.to_string()),
-            _ if self.attempts >= ATTEMPTS => Setback::for_good(error.to_string()),
-            _ => Setback::waiting(error.to_string(), Duration::from_secs(2)),
+            // The same page will be too large again.
+            RenderErrorKind::TooLarge => Setback::for_good(error.to_string()).of_renderer(),
+            RenderErrorKind::TimedOut | RenderErrorKind::Failed if self.failures.saturating_add(1) < FAILURES => {
+                Setback::waiting(error.to_string(), Duration::from_secs(2)).of_renderer()
+            }
+            RenderErrorKind::TimedOut | RenderErrorKind::Failed => Setback::for_good(error.to_string()).of_renderer(),
         }
     }
 
-    /// Notes where the document lies; when it was the invoice's last one, tells that they can be downloaded.
+    /// Notes where the document lies.
     async fn succeed(&self, database: &Database, stored: &Stored) -> Result<(), DatabaseError> {
         let mut tx = database.begin().await?;
         // Two formats that become ready together must not both believe that the other one is missing.
@@ -186,44 +195,65 @@ impl Job {
             ))
             .execute(&mut tx)
             .await?;
-        // What has failed for good is not waited for.
-        let missing: i64 = document::table
-            .filter(document::invoice_id.eq(self.invoice_id))
-            .filter(document::state.ne(DocumentState::Rendered))
-            .filter(document::next_attempt_at.is_not_null())
-            .count()
-            .get_result(&mut tx)
-            .await?;
-        if noted == 1 && missing == 0 {
-            let (order_id, user_id) = (invoice.order_id, invoice.user_id);
-            tx.record(&InvoiceRendered { invoice_id: self.invoice_id, order_id, user_id }).await?;
+        if noted == 1 {
+            tell_when_settled(&mut tx, &invoice).await?;
         }
         tx.commit().await
     }
 
+    /// Notes why there is no document, and when to try again.
     async fn fail(&self, database: &Database, setback: &Setback) -> Result<(), DatabaseError> {
-        let mut connection = database.connection().await?;
+        let mut tx = database.begin().await?;
+        // As above: this may be what the others' readers are waiting for.
+        let Some(invoice) = Invoice::lock(&mut tx, self.invoice_id).await? else { return Ok(()) };
         let state = if setback.failed { DocumentState::Failed } else { DocumentState::Queued };
-        diesel::update(document::table.find((self.invoice_id, self.format)))
+        let noted = diesel::update(document::table.find((self.invoice_id, self.format)))
             .filter(document::attempts.eq(self.attempts))
             .filter(document::state.ne(DocumentState::Rendered))
             .set((
                 document::state.eq(state),
+                document::failures.eq(document::failures + i32::from(setback.renderers)),
                 document::error.eq(&setback.reason),
                 document::next_attempt_at.eq(setback.again.map(|delay| Utc::now() + delay)),
             ))
-            .execute(&mut connection)
+            .execute(&mut tx)
             .await?;
-        Ok(())
+        if noted == 1 && setback.again.is_none() {
+            tell_when_settled(&mut tx, &invoice).await?;
+        }
+        tx.commit().await
     }
+}
+
+/// Tells that the invoice's documents can be downloaded, once none of them is waited for any more and there is one.
+/// The invoice is locked, and one of its documents was settled, within `tx`.
+async fn tell_when_settled(tx: &mut Tx, invoice: &Invoice) -> Result<(), DatabaseError> {
+    let of_invoice = || document::table.filter(document::invoice_id.eq(invoice.id)).count();
+    // What has failed for good is not waited for.
+    let awaited: i64 = of_invoice()
+        .filter(document::state.ne(DocumentState::Rendered))
+        .filter(document::next_attempt_at.is_not_null())
+        .get_result(tx)
+        .await?;
+    let rendered: i64 = of_invoice().filter(document::state.eq(DocumentState::Rendered)).get_result(tx).await?;
+    if awaited == 0 && rendered > 0 {
+        let (order_id, user_id) = (invoice.order_id, invoice.user_id);
+        tx.record(&InvoiceRendered { invoice_id: invoice.id, order_id, user_id }).await?;
+    }
+    Ok(())
 }
 
 impl Setback {
     fn waiting(reason: impl Into<String>, delay: Duration) -> Self {
-        Self { reason: reason.into(), again: Some(delay), failed: false }
+        Self { reason: reason.into(), again: Some(delay), failed: false, renderers: false }
     }
 
     fn for_good(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), again: None, failed: true }
+        Self { reason: reason.into(), again: None, failed: true, renderers: false }
+    }
+
+    /// It was the renderer.
+    fn of_renderer(self) -> Self {
+        Self { renderers: true, ..self }
     }
 }

@@ -4,12 +4,13 @@ use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::{
-        invoice::{GetInvoiceMail, InvoiceMail},
+        invoice::{GetInvoiceMail, InvoiceMail, InvoiceRendered},
         user::Unknown,
     },
     invoke::CallError,
     types::InvoiceId,
 };
+use serde_json::json;
 use stack::bed::Bed;
 
 use crate::given;
@@ -54,6 +55,22 @@ async fn a_link_opens_its_document_without_signing_in() {
         assert_eq!(answer.status, 404, "{target}: {answer}");
         answer.problem("not_found", "");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_link_is_to_the_document_that_there_is() {
+    let bed = Bed::start().await;
+    let _running = given::service(&bed).await;
+    given::knows_users(&bed, "en").await;
+    let alice = bed.customer();
+    let mut invoice = given::invoice();
+    // The first cannot be made.
+    invoice["formats"] = json!(["xlsx", "pdf"]);
+    let id = given::uploaded(&alice, &invoice).await;
+    bed.event::<InvoiceRendered>(|event| event.invoice_id.to_string() == id).await;
+    let mail = mail_of(&bed, &id).await;
+    assert!(mail.link.starts_with(&format!("/v1/invoices/{id}/documents/pdf?token=")), "{}", mail.link);
+    assert_eq!(bed.nobody().get(&mail.link).send().await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

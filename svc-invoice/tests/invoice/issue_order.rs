@@ -141,6 +141,25 @@ async fn free_shipping_is_no_line_of_the_invoice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_name_too_long_for_a_line_is_cut_there_and_whole_in_its_description() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let mut order = given::order(alice.user_id());
+    // An article's name and its variant's, each as long as it may be.
+    let (article, variant) = ("ä".repeat(200), "ö".repeat(119));
+    let [longest, fits] = [format!("{article} – {variant}"), article];
+    (order.lines[0].name, order.lines[1].name) = (longest.clone(), fits.clone());
+    given::known(&bed, &order).await;
+    bed.publish(&given::confirmed(&order)).await;
+    let invoice = invoice_of(&bed, &alice, &order).await;
+    assert_eq!(invoice["lines"][0]["name"], format!("{}…", "ä".repeat(199)));
+    assert_eq!(invoice["lines"][0]["description"], longest);
+    assert_eq!((&invoice["lines"][1]["name"], &invoice["lines"][1]["description"]), (&json!(fits), &json!(null)));
+    assert_eq!(bed.dead_letters().await, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_orders_invoice_is_its_customers_and_staffs() {
     let bed = Bed::start().await;
     let _running = given::service_without_weasyprint(&bed).await;

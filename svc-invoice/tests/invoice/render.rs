@@ -1,12 +1,17 @@
 //! `invoice.issued` → documents.
 
 use diesel::sql_query;
-use diesel_async::RunQueryDsl;
-use nats::contracts::invoice::{DOCUMENTS, InvoiceIssued, InvoiceRendered};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use nats::contracts::invoice::{DOCUMENTS, GetInvoiceMail, InvoiceIssued, InvoiceRendered};
 use serde_json::json;
 use stack::bed::Bed;
 
 use crate::given;
+
+/// How many documents there are of which this holds.
+async fn documents(sql: &mut AsyncPgConnection, condition: &str) -> usize {
+    sql_query(format!("update document set attempts = attempts where {condition}")).execute(sql).await.unwrap()
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_weasyprint_the_document_says_why_and_is_made_once_it_is_there() {
@@ -55,7 +60,7 @@ async fn a_format_that_cannot_be_made_says_so_and_does_not_hold_up_the_others() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_weasyprint_fails_on_is_given_up_after_three_attempts() {
+async fn what_weasyprint_fails_on_is_given_up_after_three_failures() {
     let bed = Bed::start().await;
     let _running = bed.run_with(svc_invoice::service(), &[("WEASYPRINT", "/bin/false")]).await;
     let alice = bed.customer();
@@ -63,8 +68,55 @@ async fn what_weasyprint_fails_on_is_given_up_after_three_attempts() {
     let invoice = given::document(&alice, &id, "failed").await;
     assert!(invoice["documents"][0]["error"].as_str().unwrap().contains("could not be rendered"), "{invoice}");
     let mut sql = bed.sql("invoice").await;
-    let settled = sql_query("update document set attempts = attempts where attempts = 3 and next_attempt_at is null");
-    assert_eq!(settled.execute(&mut sql).await.unwrap(), 1);
+    assert_eq!(documents(&mut sql, "failures = 3 and attempts = 3 and next_attempt_at is null").await, 1);
+    bed.no_event::<InvoiceRendered>(|_| true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_for_something_else_is_no_failure() {
+    let bed = Bed::start().await;
+    let running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let id = given::uploaded(&alice, &given::invoice()).await;
+    given::document(&alice, &id, "failed").await;
+    running.stop().await;
+    let mut sql = bed.sql("invoice").await;
+    assert_eq!(documents(&mut sql, "failures = 0 and attempts = 1 and next_attempt_at is not null").await, 1);
+    // As after a long time without WeasyPrint, without the object store, or with workers that were killed.
+    let claimed = "update document set state = 'queued', attempts = 40, next_attempt_at = now()";
+    sql_query(claimed).execute(&mut sql).await.unwrap();
+    let _running = bed.run_with(svc_invoice::service(), &[("WEASYPRINT", "/bin/false")]).await;
+    given::document(&alice, &id, "failed").await;
+    assert_eq!(documents(&mut sql, "failures = 3 and attempts = 43 and next_attempt_at is null").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_fails_for_good_holds_up_none_that_is_rendered() {
+    let bed = Bed::start().await;
+    let running = given::service_without_weasyprint(&bed).await;
+    given::knows_users(&bed, "en").await;
+    let alice = bed.customer();
+    let mut invoice = given::invoice();
+    invoice["formats"] = json!(["pdf", "xlsx"]);
+    let id = given::uploaded(&alice, &invoice).await;
+    given::document(&alice, &id, "failed").await;
+    running.stop().await;
+    let mut sql = bed.sql("invoice").await;
+    // As if the other one could be made, and had been.
+    for statement in [
+        "update document set state = 'rendered', object = 'there', size = 1, sha256 = 'ab', content_type = 'text/csv',
+             error = null where format = 'xlsx'",
+        "update document set state = 'queued', next_attempt_at = now() where format = 'pdf'",
+    ] {
+        assert_eq!(sql_query(statement).execute(&mut sql).await.unwrap(), 1);
+    }
+    bed.no_event::<InvoiceRendered>(|_| true).await;
+    let _running = bed.run_with(svc_invoice::service(), &[("WEASYPRINT", "/bin/false")]).await;
+    bed.event::<InvoiceRendered>(|event| event.invoice_id.to_string() == id).await;
+    assert_eq!(documents(&mut sql, "format = 'pdf' and state = 'failed' and next_attempt_at is null").await, 1);
+    let mail = bed.call(&GetInvoiceMail { invoice_id: id.parse().unwrap() }).await.unwrap();
+    assert!(mail.link.contains("/documents/xlsx?"), "{}", mail.link);
+    assert_eq!(bed.events::<InvoiceRendered>(|_| true).await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! What is no invoice, and where it says so.
 
-use nats::contracts::invoice::InvoiceUploaded;
+use nats::{contracts::invoice::InvoiceUploaded, http::LARGEST_BODY};
 use serde_json::{Value, json};
 use stack::bed::Bed;
 
@@ -20,7 +20,12 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ("/series", json!(null), "/series"),
         ("/issue_date", json!("20.11.2026"), "/issue_date"),
         ("/issue_date", json!("1999-12-31"), "/issue_date"),
+        ("/issue_date", json!("+2026-11-20"), "/issue_date"),
         ("/due_date", json!("2026-02-30"), "/due_date"),
+        ("/due_date", json!("+12345-06-07"), "/due_date"),
+        ("/due_date", json!("+12345-6-7"), "/due_date"),
+        ("/delivery_date", json!("+12345-06-07"), "/delivery_date"),
+        ("/delivery_date", json!("2026-1-2"), "/delivery_date"),
         ("/locale", json!("german"), "/locale"),
         ("/number", json!(""), "/number"),
         ("/number", json!("x".repeat(65)), "/number"),
@@ -170,8 +175,10 @@ async fn what_is_no_json_or_too_large_is_refused() {
     post("[]".to_owned(), "application/json").await.problem("invalid_request", "");
     post(String::new(), "application/json").await.problem("malformed_request", "");
     post(sample.clone(), "text/plain").await.problem("unsupported_media_type", "");
-    let padded = format!("{sample}{}", " ".repeat(5 << 20));
-    let answer = post(padded, "application/json").await;
+    let padded = |length: usize| format!("{sample}{}", " ".repeat(length - sample.len()));
+    let answer = post(padded(LARGEST_BODY), "application/json").await;
+    assert_eq!(answer.status, 202, "the largest body: {answer}");
+    let answer = post(padded(LARGEST_BODY + 1), "application/json").await;
     assert_eq!(answer.status, 413, "{answer}");
     answer.problem("payload_too_large", "");
     let key = alice.post("/v1/invoices", &given::invoice()).key("two words").send().await;

@@ -29,6 +29,7 @@ create table notification (
 );
 -- The mail of a notification by e-mail, rendered when the event came, so that a retry sends what was meant then.
 -- A table of its own: the work list above stays narrow, and no list shows an address or a body by accident.
+-- Deleted a day after it was sent, or thirty days after it failed: it has addresses, and links that need no sign-in.
 create table mail (
     notification_id uuid primary key references notification (id) on delete cascade,
     recipient text not null,

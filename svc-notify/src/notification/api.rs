@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
-    http::Body,
+    http::{Body, Listed},
     identity::{Staff, User},
-    problem::{Code, Problem},
+    problem::Problem,
     types::{Cursor, Limit, NotificationId, Page, UserId},
 };
 use poem::web::Data;
@@ -92,7 +92,7 @@ impl NotificationApi {
         limit: Query<Limit>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<Cursor>>,
-    ) -> Result<Body<Page<NotificationView>>, Problem> {
+    ) -> Result<Listed<NotificationView>, Problem> {
         let mut query = Notification::visible_to(&identity);
         if let Some(state) = state.0 {
             query = query.filter(notification::state.eq(state));
@@ -101,11 +101,7 @@ impl NotificationApi {
             query = query.filter(notification::user_id.eq(user_id));
         }
         if let Some(cursor) = cursor.0 {
-            let after: NotificationId = cursor.decode().map_err(|error| {
-                Problem::new(Code::MalformedRequest, "The parameter `cursor` cannot be read.")
-                    .at("?cursor", error.to_string())
-            })?;
-            query = query.filter(notification::id.lt(after));
+            query = query.filter(notification::id.lt(cursor.after::<NotificationId>()?));
         }
         let mut connection = notify.database.connection().await?;
         let rows: Vec<Notification> = query
@@ -115,13 +111,13 @@ impl NotificationApi {
             .load(&mut connection)
             .await?;
         let for_staff = identity.is_staff();
-        Ok(Body(Page::from_rows(rows, limit.0, |row| row.id, |row| NotificationView::of(row, for_staff))?))
+        Ok(Listed(Page::from_rows(rows, limit.0, |row| row.id, |row| NotificationView::of(row, for_staff))?))
     }
 
     /// Send a notification again
     ///
     /// Makes a failed or waiting one due now, and gives it another day of tries. One that was sent, or is just being
-    /// sent, is a conflict.
+    /// sent, is a conflict; so is one whose mail was deleted, thirty days after its last try.
     #[oai(path = "/:notification_id/retry", method = "post", operation_id = "retry_notification")]
     async fn retry(
         &self,

@@ -1,6 +1,10 @@
 //! Retrying a notification: staff says that it is worth another day of tries.
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper, sql_types};
+use diesel::{
+    ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper,
+    dsl::{exists, select},
+    sql_types,
+};
 use diesel_async::RunQueryDsl;
 use nats::{
     problem::{Code, Problem},
@@ -8,9 +12,13 @@ use nats::{
 };
 
 use super::{Notification, NotificationState};
-use crate::{Notify, schema::notification};
+use crate::{
+    Notify,
+    schema::{mail, notification},
+};
 
-/// Makes a failed or waiting notification due now. One that is sent, or is just being sent, is left alone.
+/// Makes a failed or waiting notification due now. One that is sent, or is just being sent, is left alone; one
+/// whose mail is gone cannot be sent.
 pub(crate) async fn retry(notify: &Notify, id: NotificationId) -> Result<Notification, Problem> {
     let mut tx = notify.database.begin().await?;
     let state: NotificationState = notification::table
@@ -26,6 +34,12 @@ pub(crate) async fn retry(notify: &Notify, id: NotificationId) -> Result<Notific
             Code::Conflict,
             format!("The notification is {state}; only a failed or queued one is tried again."),
         ));
+    }
+    // Under the lock, so that it cannot be deleted from now on.
+    let kept: bool = select(exists(mail::table.find(id))).get_result(&mut tx).await?;
+    if !kept {
+        let detail = "The mail was deleted thirty days after the last try and cannot be sent any more.";
+        return Err(Problem::new(Code::Conflict, detail));
     }
     let in_a_day = diesel::dsl::sql::<sql_types::Timestamptz>("now() + interval '1 day'");
     let retried = diesel::update(notification::table.find(id))

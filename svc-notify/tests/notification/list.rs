@@ -88,8 +88,14 @@ async fn the_pages_show_everything_once() {
         let rows = page.json["data"].as_array().unwrap();
         seen.extend(rows.iter().map(|row| row["id"].as_str().unwrap().to_owned()));
         match page.at("/next_cursor").as_str() {
-            Some(cursor) => target = format!("/v1/notifications?limit=2&cursor={cursor}"),
-            None => break,
+            Some(cursor) => {
+                target = format!("/v1/notifications?limit=2&cursor={cursor}");
+                assert_eq!(page.header("link"), Some(format!("<{target}>; rel=\"next\"").as_str()), "{page}");
+            }
+            None => {
+                assert_eq!(page.header("link"), None, "the last page: {page}");
+                break;
+            }
         }
     }
     assert_eq!(seen.len(), 5, "{seen:?}");

@@ -1,5 +1,6 @@
 //! Notifications: writing them, sending them, showing them.
 
+mod forget;
 mod given;
 mod invoice;
 mod list;

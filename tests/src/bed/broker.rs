@@ -101,7 +101,10 @@ impl Broker {
             }
             let body = serde_json::to_string(event).doing(|| "write the event".to_owned())?;
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-            self.publish_raw(&event.subject(), &headers, &body).await?;
+            wait_for("the stream to take the message", Duration::from_secs(10), || async {
+                self.publish_raw(&event.subject(), &headers, &body).await.map(Some)
+            })
+            .await?;
         }
         Ok(())
     }
@@ -121,15 +124,12 @@ impl Broker {
         Ok(())
     }
 
-    /// Shortens the stream's window of deduplication to nothing much, and waits it out.
+    /// Shortens the stream's window of deduplication, so that it soon takes the same id again.
     async fn forget_duplicates(&self, name: &str) -> Result<()> {
         let stream = self.jetstream.get_stream(name).await.doing(|| format!("find the stream {name}"))?;
         let mut config = stream.cached_info().config.clone();
         config.duplicate_window = Duration::from_millis(100);
-        self.jetstream.update_stream(&config).await.doing(|| format!("update the stream {name}"))?;
-        // The window is the server's clock; there is no state of it to look at.
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        Ok(())
+        self.jetstream.update_stream(&config).await.map(drop).doing(|| format!("update the stream {name}"))
     }
 
     /// Events of services that are not run here need their stream all the same.
