@@ -1,10 +1,13 @@
-//! Payments: the intent to charge an order, and what came of it.
+//! Payments: the intent to charge an order, what came of it, and what went back.
 //!
-//! `processing` is the only state in which a worker touches a payment; `succeeded` and `failed` are final.
+//! `processing` is the only state in which a worker charges a payment; `succeeded`, `failed` and `canceled` are final.
+//! What goes back is a [`refund`] of its own and changes none of that; how much it was, the ledger says.
 
 pub mod api;
+pub(crate) mod cancel;
 pub(crate) mod charge;
 pub(crate) mod intent;
+pub(crate) mod refund;
 
 use std::{fmt, str::FromStr};
 
@@ -20,7 +23,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::payment::DeclineReason,
-    database::{Connection, DatabaseError},
+    database::{Connection, DatabaseError, Tx},
     identity::Identity,
     types::{Currency, Money, OrderId, PaymentId, UserId},
 };
@@ -113,9 +116,9 @@ pub(crate) struct Payment {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
-/// A payment to be made; the table's defaults make it due at once.
+/// A payment to be made; `next_try_at` is set while it is `processing`, and null otherwise, not the table's default.
 #[derive(Debug, Insertable)]
-#[diesel(table_name = payment, check_for_backend(Pg))]
+#[diesel(table_name = payment, treat_none_as_default_value = false, check_for_backend(Pg))]
 pub(crate) struct NewPayment {
     pub(crate) id: PaymentId,
     pub(crate) order_id: OrderId,
@@ -124,6 +127,7 @@ pub(crate) struct NewPayment {
     pub(crate) currency: Currency,
     pub(crate) method: String,
     pub(crate) status: PaymentStatus,
+    pub(crate) next_try_at: Option<DateTime<Utc>>,
     pub(crate) traceparent: String,
     pub(crate) request_id: String,
 }
@@ -165,6 +169,24 @@ impl Payment {
     pub(crate) fn visible_to(identity: &Identity) -> payment::BoxedQuery<'static, Pg> {
         let all = payment::table.into_boxed();
         if identity.is_staff() { all } else { all.filter(payment::user_id.eq(identity.user)) }
+    }
+
+    /// Gives it up, uncharged; tells whether that was still to be done.
+    pub(crate) async fn cancel(&self, tx: &mut Tx) -> Result<bool, DatabaseError> {
+        let moved = diesel::update(payment::table.find(self.id))
+            .filter(payment::status.eq(PaymentStatus::Processing))
+            .filter(payment::attempt.eq(self.attempt))
+            .set((
+                payment::status.eq(PaymentStatus::Canceled),
+                payment::next_try_at.eq(None::<DateTime<Utc>>),
+                payment::updated_at.eq(diesel::dsl::now),
+            ))
+            .execute(tx)
+            .await?;
+        if moved == 1 {
+            tracing::info!(payment = %self.id, "canceled, nothing was charged");
+        }
+        Ok(moved == 1)
     }
 
     /// Its ledger, in the order in which things happened.

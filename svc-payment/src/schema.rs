@@ -22,6 +22,31 @@ diesel::table! {
 }
 
 diesel::table! {
+    canceled_order (order_id) {
+        order_id -> Uuid,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    refund (id) {
+        id -> Uuid,
+        payment_id -> Uuid,
+        amount -> BigInt,
+        key -> Text,
+        status -> Text,
+        tries -> Integer,
+        provider_reference -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        next_try_at -> Nullable<Timestamptz>,
+        traceparent -> Text,
+        request_id -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
     transaction (id) {
         id -> BigInt,
         payment_id -> Uuid,
@@ -41,6 +66,18 @@ diesel::table! {
         outcome -> Text,
         reference -> Nullable<Text>,
         decline_reason -> Nullable<Text>,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    sandbox_refund (idempotency_key) {
+        idempotency_key -> Text,
+        charge_reference -> Text,
+        amount -> BigInt,
+        outcome -> Text,
+        reference -> Nullable<Text>,
+        reason -> Nullable<Text>,
         created_at -> Timestamptz,
     }
 }

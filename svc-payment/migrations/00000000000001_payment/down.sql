@@ -1,1 +1,1 @@
-drop table sandbox_charge, transaction, payment;
+drop table sandbox_refund, sandbox_charge, transaction, refund, canceled_order, payment;

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
-    contracts::payment::DeclineReason,
+    contracts::{order::GetOrder, payment::DeclineReason},
     http::Body,
-    identity::User,
+    identity::{Identity, User},
     problem::Problem,
     types::{Money, OrderId, PaymentId},
 };
@@ -33,6 +33,8 @@ pub struct PaymentView {
     order_id: OrderId,
     /// How much.
     amount: Money,
+    /// How much of it went back, of what was taken.
+    refunded: Money,
     /// The payment method's token.
     method: String,
     /// How far it is.
@@ -76,6 +78,8 @@ pub struct OrderPayments {
 
 impl PaymentView {
     fn of(payment: Payment, ledger: Vec<Transaction>) -> Self {
+        let refunds = ledger.iter().filter(|row| row.kind == TransactionKind::Refund);
+        let refunded = refunds.fold(0_i64, |sum, row| sum.saturating_add(row.amount));
         let transactions = ledger.into_iter().map(|row| TransactionView {
             kind: row.kind,
             amount: Money::new(row.amount, payment.currency),
@@ -86,6 +90,7 @@ impl PaymentView {
             id: payment.id,
             order_id: payment.order_id,
             amount: payment.money(),
+            refunded: Money::new(refunded, payment.currency),
             status: payment.status,
             attempt: payment.attempt,
             decline_reason: payment.decline_reason,
@@ -105,8 +110,8 @@ pub struct PaymentApi;
 impl PaymentApi {
     /// List an order's payments
     ///
-    /// With every effect on money. A payment appears moments after its order was placed; until then, and for an order
-    /// that is not yours, the answer is 404. Staff see those of every order.
+    /// With every effect on money, refunds too. A payment appears moments after its order was placed; until then the
+    /// list is empty. An order that is not yours is 404. Staff see those of every order.
     #[oai(path = "/:order_id/payments", method = "get", operation_id = "list_order_payments")]
     async fn list(
         &self,
@@ -116,14 +121,25 @@ impl PaymentApi {
         order_id: Path<OrderId>,
     ) -> Result<Body<OrderPayments>, Problem> {
         let mut connection = payments.database.connection().await?;
-        let payment: Payment = Payment::visible_to(&identity)
+        let payment: Option<Payment> = Payment::visible_to(&identity)
             .filter(payment::order_id.eq(order_id.0))
             .select(Payment::as_select())
             .first(&mut connection)
             .await
-            .optional()?
-            .ok_or_else(|| Problem::not_found("payment"))?;
+            .optional()?;
+        let Some(payment) = payment else {
+            // Nobody waits for another service with a connection in hand.
+            drop(connection);
+            return none_yet(payments, &identity, order_id.0).await.map(Body);
+        };
         let ledger = payment.ledger(&mut connection).await?;
         Ok(Body(OrderPayments { data: vec![PaymentView::of(payment, ledger)] }))
     }
+}
+
+/// The empty list of an order whose payment is not there yet, for those whose order it is.
+async fn none_yet(payments: &Payments, identity: &Identity, order_id: OrderId) -> Result<OrderPayments, Problem> {
+    let unknown = || Problem::not_found("order");
+    let order = payments.calls.call(&GetOrder { order_id }).await.map_err(|error| error.problem(|_| unknown()))?;
+    if identity.may_see(order.user_id) { Ok(OrderPayments { data: Vec::new() }) } else { Err(unknown()) }
 }

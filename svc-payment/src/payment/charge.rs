@@ -4,6 +4,9 @@
 //! have been charged, and looks that up by the key before anything else. The lease keeps two instances from asking at
 //! once; should it run out, the key and the status still let only one of them take effect.
 //!
+//! A payment whose order was canceled meanwhile is not asked for again: its key is voided. If that came too late, it is
+//! captured like any other, and its refund is queued with that.
+//!
 //! Trap: a real provider forgets keys (often after 24 hours). A payment that is older is a case for the lookup and for
 //! people, not for another capture.
 
@@ -18,7 +21,7 @@ use nats::{
 };
 use tokio::time::timeout;
 
-use super::{NewTransaction, Payment, PaymentStatus, TransactionKind};
+use super::{NewTransaction, Payment, PaymentStatus, TransactionKind, cancel, refund};
 use crate::{
     Payments,
     provider::{Outcome, Unknown},
@@ -28,9 +31,9 @@ use crate::{
 /// How many payments an instance charges at once: a slow answer of the provider does not hold up the rest.
 pub(crate) const AT_ONCE: usize = 64;
 /// How long the provider has for its answer.
-const DEADLINE: Duration = Duration::from_secs(2);
+pub(super) const DEADLINE: Duration = Duration::from_secs(2);
 /// How long a claimed payment is left to its claimer: the deadline, and time to write down the answer.
-const LEASE_MS: i32 = 5_000;
+pub(super) const LEASE_MS: i32 = 5_000;
 
 /// Takes the oldest payments that are due, for the time of a lease. One statement, its own transaction.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Payment>, DatabaseError> {
@@ -60,7 +63,7 @@ pub(crate) async fn charge(payments: Payments, payment: Payment) {
     );
     let work = async {
         let written = match timeout(DEADLINE, ask(&payments, &payment)).await {
-            Ok(Ok(outcome)) => settle(&payments.database, &payment, outcome).await,
+            Ok(Ok(outcome)) => settle(&payments, &payment, outcome).await,
             Ok(Err(Unknown(reason))) => try_later(&payments.database, &payment, &reason).await,
             Err(_elapsed) => try_later(&payments.database, &payment, "the provider did not answer in time").await,
         };
@@ -74,6 +77,12 @@ pub(crate) async fn charge(payments: Payments, payment: Payment) {
 /// Asks the provider, for an answer it may have given before if there was a try before this one.
 async fn ask(payments: &Payments, payment: &Payment) -> Result<Outcome, Unknown> {
     let key = payment.key();
+    let mut connection = payments.database.connection().await?;
+    let canceled = cancel::is_canceled(&mut connection, payment.order_id).await?;
+    drop(connection);
+    if canceled {
+        return payments.provider.void(&key, payment.money(), &payment.method).await;
+    }
     if payment.tries > 1
         && let Some(outcome) = payments.provider.lookup(&key).await?
     {
@@ -83,11 +92,12 @@ async fn ask(payments: &Payments, payment: &Payment) -> Result<Outcome, Unknown>
 }
 
 /// Status, ledger and event in one transaction; a no-op when someone else got there first.
-async fn settle(database: &Database, payment: &Payment, outcome: Outcome) -> Result<(), DatabaseError> {
-    let mut tx = database.begin().await?;
+async fn settle(payments: &Payments, payment: &Payment, outcome: Outcome) -> Result<(), DatabaseError> {
+    let mut tx = payments.database.begin().await?;
     let settled = match outcome {
-        Outcome::Succeeded { reference } => succeed(&mut tx, payment, &reference).await?,
+        Outcome::Succeeded { reference } => succeed(&mut tx, payments, payment, &reference).await?,
         Outcome::Declined { reason } => fail(&mut tx, payment, reason).await?,
+        Outcome::Voided => payment.cancel(&mut tx).await?,
     };
     if !settled {
         tracing::info!("settled by someone else");
@@ -96,7 +106,7 @@ async fn settle(database: &Database, payment: &Payment, outcome: Outcome) -> Res
     tx.commit().await
 }
 
-async fn succeed(tx: &mut Tx, payment: &Payment, reference: &str) -> Result<bool, DatabaseError> {
+async fn succeed(tx: &mut Tx, payments: &Payments, payment: &Payment, reference: &str) -> Result<bool, DatabaseError> {
     let moved = diesel::update(payment::table.find(payment.id))
         .filter(payment::status.eq(PaymentStatus::Processing))
         .filter(payment::attempt.eq(payment.attempt))
@@ -121,6 +131,10 @@ async fn succeed(tx: &mut Tx, payment: &Payment, reference: &str) -> Result<bool
     let (payment_id, order_id, user_id, amount) = (payment.id, payment.order_id, payment.user_id, payment.money());
     tx.record(&PaymentCaptured { payment_id, order_id, user_id, amount }).await?;
     tracing::info!(amount = %payment.money(), "captured");
+    // Canceled while the provider was asked. Whoever cancels from now on waits for this row, and finds it captured.
+    if cancel::is_canceled(tx, payment.order_id).await? {
+        refund::queue(tx, payments, payment).await?;
+    }
     Ok(true)
 }
 
@@ -164,7 +178,7 @@ async fn try_later(database: &Database, payment: &Payment, reason: &str) -> Resu
 }
 
 /// 100 ms after the first try, doubled with each further one, at most a minute.
-fn delay_ms(tries: i32) -> i32 {
+pub(super) fn delay_ms(tries: i32) -> i32 {
     let doublings = u32::try_from(tries.clamp(1, 16)).unwrap_or_default().saturating_sub(1);
     100_i32.saturating_mul(1 << doublings).min(60_000)
 }

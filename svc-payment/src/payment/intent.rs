@@ -1,8 +1,10 @@
 //! `payment-charge-placed`: an order was placed, so it is to be charged.
 //!
 //! The provider is not asked here: a transaction that waits for somebody else's network is a transaction that is lost
-//! with it. The intent is committed with the inbox row; [`super::charge`] acts on it.
+//! with it. The intent is committed with the inbox row; [`super::charge`] acts on it. An order that was canceled before
+//! we heard of it leaves a canceled payment, which nobody acts on.
 
+use chrono::Utc;
 use diesel::insert_into;
 use diesel_async::RunQueryDsl;
 use nats::{
@@ -13,12 +15,14 @@ use nats::{
     types::PaymentId,
 };
 
-use super::{NewPayment, PaymentStatus};
+use super::{NewPayment, PaymentStatus, cancel};
 use crate::{Payments, schema::payment};
 
 /// Writes the intent to charge the order, once per order.
 pub(crate) async fn placed(tx: &mut Tx, payments: Payments, received: Received<OrderPlaced>) -> Result<(), Failure> {
     let (order, trace) = (received.event, Trace::current());
+    cancel::lock(tx, order.order_id).await?;
+    let canceled = cancel::is_canceled(tx, order.order_id).await?;
     let intent = NewPayment {
         id: PaymentId::new(),
         order_id: order.order_id,
@@ -26,7 +30,8 @@ pub(crate) async fn placed(tx: &mut Tx, payments: Payments, received: Received<O
         amount: order.total.amount,
         currency: order.total.currency,
         method: order.payment_method,
-        status: PaymentStatus::Processing,
+        status: if canceled { PaymentStatus::Canceled } else { PaymentStatus::Processing },
+        next_try_at: (!canceled).then(Utc::now),
         traceparent: trace.traceparent(),
         request_id: trace.request_id().to_owned(),
     };

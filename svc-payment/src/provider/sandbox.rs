@@ -5,12 +5,15 @@
 //! | `sandbox_ok` | charged |
 //! | `sandbox_declined` | declined |
 //! | `sandbox_insufficient_funds` | declined, for lack of funds |
-//! | `sandbox_timeout_then_ok` | charged, then the answer is lost |
-//! | `sandbox_slow` | charged; the answer takes 1.5 seconds |
+//! | `sandbox_timeout_then_ok` | charged, then the answer is lost; a refund likewise |
+//! | `sandbox_slow` | charged; the answer takes 1.5 seconds; a refund likewise |
+//! | `sandbox_refund_declined` | charged; a refund is declined |
 //! | any other | declined: the method is unknown |
 //!
-//! Its memory is the table `sandbox_charge`, which stands for the provider's side: it has transactions of its own, so
-//! what it did stays done whatever becomes of ours.
+//! Its memory are the tables `sandbox_charge` and `sandbox_refund`, which stand for the provider's side: it has
+//! transactions of its own, so what it did stays done whatever becomes of ours.
+
+mod refund;
 
 use std::time::Duration;
 
@@ -28,6 +31,7 @@ use crate::schema::sandbox_charge;
 const SLOW: Duration = Duration::from_millis(1_500);
 const SUCCEEDED: &str = "succeeded";
 const DECLINED: &str = "declined";
+const VOIDED: &str = "voided";
 
 /// The sandbox.
 #[derive(Clone)]
@@ -67,17 +71,28 @@ impl Sandbox {
         if fresh == 0 {
             return self.repeated(&charge).await;
         }
-        match method {
-            "sandbox_timeout_then_ok" => std::future::pending().await,
-            "sandbox_slow" => tokio::time::sleep(SLOW).await,
-            _ => {}
-        }
+        behave(method).await;
         charge.answer()
     }
 
     /// See [`super::Provider::lookup`].
     pub(crate) async fn lookup(&self, key: &str) -> Result<Option<Outcome>, Unknown> {
         self.remembered(key).await?.map(Charge::answer).transpose()
+    }
+
+    /// See [`super::Provider::void`].
+    pub(crate) async fn void(&self, key: &str, amount: Money, method: &str) -> Result<Outcome, Unknown> {
+        let void = Charge {
+            outcome: VOIDED.to_owned(),
+            reference: None,
+            decline_reason: None,
+            ..Charge::decide(key, amount, method)
+        };
+        let mut connection = self.database.connection().await?;
+        let fresh =
+            insert_into(sandbox_charge::table).values(&void).on_conflict_do_nothing().execute(&mut connection).await?;
+        drop(connection);
+        if fresh == 0 { self.repeated(&void).await } else { void.answer() }
     }
 
     /// The first answer again; the same key for something else is refused, as real providers do.
@@ -99,10 +114,19 @@ impl Sandbox {
     }
 }
 
+/// As badly as the method says, once the deed is done.
+async fn behave(method: &str) {
+    match method {
+        "sandbox_timeout_then_ok" => std::future::pending().await,
+        "sandbox_slow" => tokio::time::sleep(SLOW).await,
+        _ => {}
+    }
+}
+
 impl Charge {
     fn decide(key: &str, amount: Money, method: &str) -> Self {
         let declined = match method {
-            "sandbox_ok" | "sandbox_slow" | "sandbox_timeout_then_ok" => None,
+            "sandbox_ok" | "sandbox_slow" | "sandbox_timeout_then_ok" | "sandbox_refund_declined" => None,
             "sandbox_declined" => Some(DeclineReason::Declined),
             "sandbox_insufficient_funds" => Some(DeclineReason::InsufficientFunds),
             _ => Some(DeclineReason::UnknownPaymentMethod),
@@ -120,9 +144,10 @@ impl Charge {
     }
 
     fn answer(self) -> Result<Outcome, Unknown> {
-        match (self.reference, self.decline_reason) {
-            (Some(reference), None) => Ok(Outcome::Succeeded { reference }),
-            (None, Some(reason)) => Ok(Outcome::Declined { reason }),
+        match (self.outcome.as_str(), self.reference, self.decline_reason) {
+            (SUCCEEDED, Some(reference), None) => Ok(Outcome::Succeeded { reference }),
+            (DECLINED, None, Some(reason)) => Ok(Outcome::Declined { reason }),
+            (VOIDED, None, None) => Ok(Outcome::Voided),
             _ => Err(Unknown("the sandbox remembers half a charge".to_owned())),
         }
     }
@@ -139,6 +164,7 @@ mod tests {
             ("sandbox_ok", None),
             ("sandbox_slow", None),
             ("sandbox_timeout_then_ok", None),
+            ("sandbox_refund_declined", None),
             ("sandbox_declined", Some(DeclineReason::Declined)),
             ("sandbox_insufficient_funds", Some(DeclineReason::InsufficientFunds)),
             ("", Some(DeclineReason::UnknownPaymentMethod)),

@@ -4,11 +4,11 @@ use diesel::{sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::payment::{DeclineReason, PaymentCaptured, PaymentFailed},
-    types::{OrderId, PaymentId, UserId},
+    types::OrderId,
 };
 use stack::bed::Bed;
 
-use super::ledger::{assert_captured, number, order, payment_when, settled};
+use super::ledger::{assert_captured, leave_behind, number, order, payment_when, settled};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_charged() {
@@ -201,19 +201,4 @@ async fn a_lease_keeps_others_away() {
     let payment = payment_when(&bed, held, "it is there", |_| true).await;
     assert_eq!((payment.status.as_str(), payment.tries), ("processing", 1));
     assert_captured(&bed, 1).await;
-}
-
-/// An intent for 12.99 EUR by `sandbox_ok` that has been claimed so many times and is due.
-async fn leave_behind(bed: &Bed, order: OrderId, tries: i32) {
-    sql_query(
-        "insert into payment (id, order_id, user_id, amount, currency, method, status, tries, traceparent, request_id)
-         values ($1, $2, $3, 1299, 'EUR', 'sandbox_ok', 'processing', $4, '', '')",
-    )
-    .bind::<sql_types::Uuid, _>(PaymentId::new())
-    .bind::<sql_types::Uuid, _>(order)
-    .bind::<sql_types::Uuid, _>(UserId::new())
-    .bind::<sql_types::Integer, _>(tries)
-    .execute(&mut bed.sql("payment").await)
-    .await
-    .unwrap();
 }

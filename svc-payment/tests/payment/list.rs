@@ -1,10 +1,17 @@
 //! GET /v1/orders/{order_id}/payments
 
-use nats::{contracts::order::OrderPlaced, types::OrderId};
+use nats::{
+    contracts::{
+        order::{GetOrder, OrderDetails, OrderPlaced},
+        payment::PaymentRefunded,
+        user::Unknown,
+    },
+    types::{Currency, Money, OrderId, TaxCategory},
+};
 use serde_json::json;
 use stack::bed::Bed;
 
-use super::ledger::{order, settled};
+use super::ledger::{canceled, order, settled};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
@@ -12,6 +19,7 @@ async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
     let _running = bed.run(svc_payment::service()).await;
     let (alice, bob, staff, admin) = (bed.customer(), bed.customer(), bed.staff(), bed.admin());
     let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
+    svc_order_knows(&bed, &placed).await;
     bed.publish(&placed).await;
     let payment = settled(&bed, placed.order_id).await;
     let path = format!("/v1/orders/{}/payments", placed.order_id);
@@ -24,6 +32,7 @@ async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
     for (pointer, expected) in [
         ("/data/0/order_id", json!(placed.order_id)),
         ("/data/0/amount", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/refunded", json!({"amount": 0, "currency": "EUR"})),
         ("/data/0/method", json!("sandbox_ok")),
         ("/data/0/status", json!("succeeded")),
         ("/data/0/attempt", json!(1)),
@@ -62,9 +71,83 @@ async fn a_declined_payment_says_why_and_has_an_empty_ledger() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_shown_beside_the_capture() {
+    let bed = Bed::start().await;
+    let _running = bed.run(svc_payment::service()).await;
+    let alice = bed.customer();
+    let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
+    bed.publish(&placed).await;
+    settled(&bed, placed.order_id).await;
+    bed.publish(&canceled(&placed)).await;
+    bed.event(|event: &PaymentRefunded| event.order_id == placed.order_id).await;
+    let seen = alice.get(&format!("/v1/orders/{}/payments", placed.order_id)).send().await;
+    for (pointer, expected) in [
+        ("/data/0/status", json!("succeeded")),
+        ("/data/0/refunded", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/transactions/0/kind", json!("capture")),
+        ("/data/0/transactions/1/kind", json!("refund")),
+        ("/data/0/transactions/1/amount", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/transactions/2", json!(null)),
+    ] {
+        assert_eq!(seen.at(pointer), &expected, "{pointer} in {seen}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_order_whose_payment_is_not_there_yet_has_none() {
+    let bed = Bed::start().await;
+    let _running = bed.run(svc_payment::service()).await;
+    let (alice, bob, staff) = (bed.customer(), bed.customer(), bed.staff());
+    let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
+    let path = format!("/v1/orders/{}/payments", placed.order_id);
+
+    let away = alice.get(&path).send().await;
+    assert_eq!(away.status, 503, "nobody can say whose order it is: {away}");
+    away.problem("unavailable", "");
+
+    svc_order_knows(&bed, &placed).await;
+    for entitled in [&alice, &staff] {
+        let seen = entitled.get(&path).send().await;
+        assert_eq!((seen.status, &seen.json), (200, &json!({"data": []})), "{seen}");
+    }
+    let foreign = bob.get(&path).send().await;
+    assert_eq!(foreign.status, 404, "{foreign}");
+    foreign.problem("not_found", "");
+}
+
+/// Stands in for svc-order, which knows this order and no other.
+async fn svc_order_knows(bed: &Bed, order: &OrderPlaced) {
+    let known = OrderDetails {
+        order_id: order.order_id,
+        number: "A-100023".to_owned(),
+        user_id: order.user_id,
+        email: "claire@example.com".parse().unwrap(),
+        placed_at: chrono::Utc::now(),
+        shipping_address: serde_json::from_value(json!({
+            "name": "Claire Fontaine", "line1": "12 rue de la Paix",
+            "city": "Lyon", "postal_code": "69002", "country": "FR",
+        }))
+        .unwrap(),
+        lines: Vec::new(),
+        shipping: Money::zero(Currency::EUR),
+        shipping_tax_category: TaxCategory::Standard,
+        shipping_tax_rate: "19".to_owned(),
+        tax_total: Money::zero(Currency::EUR),
+        total: order.total,
+    };
+    bed.answer::<GetOrder>(
+        move |question| {
+            if question.order_id == known.order_id { Ok(known.clone()) } else { Err(Unknown::Unknown) }
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_order_is_not_found() {
     let bed = Bed::start().await;
     let _running = bed.run(svc_payment::service()).await;
+    svc_order_knows(&bed, &order("sandbox_ok")).await;
     let staff = bed.staff();
     for id in [
         OrderId::new().to_string(),

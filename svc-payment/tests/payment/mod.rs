@@ -1,5 +1,7 @@
-//! Payments: charging orders, and showing what was charged.
+//! Payments: charging orders, giving back what canceled ones paid, and showing all that.
 
+mod cancel;
 mod charge;
 mod ledger;
 mod list;
+mod refund;
