@@ -24,6 +24,7 @@ use nats::{
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+const SETTLE_EVERY: Duration = Duration::from_secs(60);
 
 /// The service, as its list says.
 pub fn service() -> Service<Catalog> {
@@ -45,6 +46,7 @@ pub fn service() -> Service<Catalog> {
     .consume::<OrderConfirmed, _>("sell-reserved", stock::sell::sell_reserved)
     .consume::<OrderCanceled, _>("release-canceled", stock::release::release_canceled)
     .every("expire-reservations", EXPIRE_EVERY, stock::expire::expire_reservations)
+    .every("settle-owed", SETTLE_EVERY, stock::settle_owed::settle_owed)
 }
 
 /// What every function of this service has at hand.

@@ -2,6 +2,7 @@
 
 pub(crate) mod api;
 pub(crate) mod article;
+mod attributes;
 mod create;
 mod delete;
 mod details;
@@ -20,6 +21,7 @@ use nats::{
 };
 
 use crate::{category::Category, schema::product};
+use attributes::Attributes;
 
 /// A row of `product`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -29,6 +31,7 @@ pub(crate) struct Product {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) category_id: Option<CategoryId>,
+    pub(crate) attributes: Attributes,
     pub(crate) version: i64,
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
@@ -42,6 +45,7 @@ struct NewProduct<'a> {
     name: &'a str,
     description: &'a str,
     category_id: Option<CategoryId>,
+    attributes: Attributes,
 }
 
 impl Product {

@@ -21,6 +21,7 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         sort_name -> Text,
+        attributes -> Jsonb,
     }
 }
 
@@ -101,4 +102,4 @@ diesel::joinable!(variant -> product (product_id));
 diesel::joinable!(price -> variant (variant_id));
 diesel::joinable!(reservation_line -> reservation (order_id));
 diesel::allow_tables_to_appear_in_same_query!(category, product, variant, price, price_from, stock);
-diesel::allow_tables_to_appear_in_same_query!(reservation, reservation_line);
+diesel::allow_tables_to_appear_in_same_query!(reservation, reservation_line, stock);

@@ -18,6 +18,7 @@ pub(crate) mod reservation;
 pub(crate) mod reserve;
 pub(crate) mod sell;
 pub(crate) mod set;
+pub(crate) mod settle_owed;
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
 mod articles;
+mod attributes;
 mod create;
 mod delete;
 mod get;

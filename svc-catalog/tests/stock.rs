@@ -6,3 +6,4 @@ mod release;
 mod reserve;
 mod sell;
 mod set;
+mod settle_owed;

@@ -18,8 +18,8 @@ use nats::{
     config::Settings,
     contracts::{
         catalog::{GetArticles, ReleaseStock, ReserveStock},
-        order::{GetOrder, OrderCanceled, OrderConfirmed, OrderPlaced},
-        payment::{PaymentCaptured, PaymentFailed},
+        order::{GetOrder, OrderCanceled, OrderCompleted, OrderConfirmed, OrderPlaced},
+        payment::{PaymentCaptured, PaymentFailed, PaymentRefunded},
         shipping::QuoteShipping,
         user::{GetAddress, GetUserDetails},
     },
@@ -46,8 +46,10 @@ pub fn service() -> Service<Orders> {
         .publishes::<OrderPlaced>()
         .publishes::<OrderConfirmed>()
         .publishes::<OrderCanceled>()
+        .publishes::<OrderCompleted>()
         .consume::<PaymentCaptured, _>("confirm-paid", order::saga::confirm_paid)
         .consume::<PaymentFailed, _>("cancel-unpaid", order::saga::cancel_unpaid)
+        .consume::<PaymentRefunded, _>("note-refund", order::refund::note_refund)
         .every("cancel-overdue", SWEEP_EVERY, order::saga::cancel_overdue)
 }
 

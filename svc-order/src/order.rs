@@ -6,11 +6,13 @@
 pub mod api;
 pub(crate) mod cancel;
 pub(crate) mod change;
+pub(crate) mod complete;
 pub(crate) mod details;
 pub mod history;
 pub mod payment_method;
 pub mod place;
 pub(crate) mod price;
+pub(crate) mod refund;
 pub(crate) mod reservation;
 pub mod resource;
 pub(crate) mod saga;
@@ -54,6 +56,8 @@ pub(crate) struct OrderRow {
     pub(crate) shipping_price: i64,
     pub(crate) tax_total: i64,
     pub(crate) total: i64,
+    /// What of it went back, in all.
+    pub(crate) refunded: i64,
     pub(crate) placed_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }

@@ -32,6 +32,7 @@ diesel::table! {
         shipping_price -> BigInt,
         tax_total -> BigInt,
         total -> BigInt,
+        refunded -> BigInt,
         placed_at -> Timestamptz,
         updated_at -> Timestamptz,
     }

@@ -1,9 +1,11 @@
 mod cancel;
+mod complete;
 mod details;
 mod get;
 mod list;
 mod place;
 mod place_once;
 mod place_refused;
+mod refund;
 mod saga;
 mod sweep;

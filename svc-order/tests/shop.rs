@@ -12,7 +12,7 @@ use nats::{
             Article, Articles, GetArticles, ReleaseStock, ReserveRefusal, ReserveStock, ReservedLine, Shortage,
             StockFree, StockReserved,
         },
-        payment::{DeclineReason, PaymentCaptured, PaymentFailed},
+        payment::{DeclineReason, PaymentCaptured, PaymentFailed, PaymentRefunded},
         shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
         user::{GetAddress, GetUserDetails, Unknown, UserDetails},
     },
@@ -224,6 +224,11 @@ impl Placed {
         PaymentCaptured { payment_id, order_id: self.id, user_id: self.user, amount: self.total }
     }
 
+    /// So many minor units of it went back.
+    pub(crate) fn refunded(&self, payment_id: PaymentId, amount: i64) -> PaymentRefunded {
+        PaymentRefunded { payment_id, order_id: self.id, amount: Money::new(amount, self.total.currency) }
+    }
+
     pub(crate) fn failed(&self, payment_id: PaymentId) -> PaymentFailed {
         PaymentFailed { payment_id, order_id: self.id, user_id: self.user, reason: DeclineReason::Declined }
     }
@@ -267,7 +272,9 @@ impl Catalog {
 }
 
 fn articles(question: &GetArticles) -> Articles {
-    let known = question.skus.iter().filter_map(|sku| {
+    // Nothing has a price in yen.
+    let priced = question.currency != Currency::JPY;
+    let known = question.skus.iter().filter(|_| priced).filter_map(|sku| {
         let (_, name, cents, _, _, available) = *ARTICLES.iter().find(|article| article.0 == sku.as_str())?;
         let unit_price = Money::new(cents, question.currency);
         Some(Article { sku: sku.clone(), product_id: ProductId::new(), name: name.to_owned(), unit_price, available })

@@ -16,6 +16,8 @@ create table product (
     name text not null check (name <> ''),
     description text not null default '',
     category_id uuid references category (id),
+    -- Such as {"material": "Brass"}.
+    attributes jsonb not null default '{}' check (jsonb_typeof(attributes) = 'object'),
     -- Counts the edits: what If-Match compares.
     version bigint not null default 1 check (version > 0),
     -- Set when it was taken out of the catalogue; orders may still refer to it, so the row stays.
@@ -93,7 +95,8 @@ create table reservation (
     expires_at timestamptz not null,
     -- The answer that was given, repeated to whoever asks again. Null when it was released before it was asked for.
     reply jsonb,
-    -- When its order was confirmed. Confirmed and expired: goods are owed that we could not get again.
+    -- When its order was confirmed. Confirmed and expired: goods are owed that we could not get again,
+    -- until there is enough.
     confirmed_at timestamptz,
     check (reply is not null or state = 'released')
 );

@@ -4,7 +4,7 @@ use nats::{
     http::{Body, Created, Listed},
     idempotency::IdempotencyKey,
     identity::{Staff, Visitor},
-    problem::{Code, Problem},
+    problem::Problem,
     types::{CategoryId, Cursor, Limit, Page},
 };
 use poem::web::Data;
@@ -66,15 +66,7 @@ impl CategoryApi {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<CategoryDetails>, Problem> {
-        let foreign = |reason: &str| {
-            Problem::new(Code::MalformedRequest, "The parameter `cursor` cannot be read.").at("?cursor", reason)
-        };
-        let after: Option<(String, CategoryId)> =
-            cursor.0.map(|cursor| cursor.decode()).transpose().map_err(|error| foreign(error.as_str()))?;
-        if after.as_ref().is_some_and(|(name, _)| name.contains('\0')) {
-            // A cursor is not signed; this is the one text that PostgreSQL does not take.
-            return Err(foreign("this cursor does not belong to this list"));
-        }
+        let after: Option<(String, CategoryId)> = cursor.0.map(|cursor| cursor.after()).transpose()?;
         let mut connection = catalog.database.connection().await?;
         let rows = Category::list(&mut connection, after, limit.0).await?;
         Ok(Listed(Page::from_rows(rows, limit.0, |row| (row.name.clone(), row.id), CategoryDetails::from)?))

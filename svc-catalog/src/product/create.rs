@@ -13,7 +13,9 @@ use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    NewProduct, Product, category_exists,
+    NewProduct, Product,
+    attributes::{self, AttributeMap, Attributes},
+    category_exists,
     details::{self, ProductDetails},
     variant::{self, WriteVariant},
 };
@@ -30,6 +32,8 @@ pub(crate) struct CreateProduct {
     pub(crate) description: Option<Text<0, 5000>>,
     /// The category it is in.
     pub(crate) category_id: Option<CategoryId>,
+    /// What there is to say about it point by point, such as `{"material": "Brass"}`; at most 50.
+    pub(crate) attributes: Option<AttributeMap>,
     /// What can be bought, in the shop's order: 1 to 100.
     #[oai(validator(min_items = 1, max_items = 100))]
     pub(crate) variants: Vec<WriteVariant>,
@@ -45,6 +49,7 @@ pub(crate) async fn create_product(
     if request.variants.is_empty() {
         return Err(Problem::invalid("/variants", "a product needs a variant: that is what is bought"));
     }
+    attributes::check(request.attributes.as_ref())?;
     variant::check(&request.variants)?;
     let mut tx = catalog.database.begin().await?;
     let slot = match claim(&mut tx, &actor, "create_product", key, request).await? {
@@ -57,6 +62,7 @@ pub(crate) async fn create_product(
         name: &request.name,
         description: request.description.as_deref().unwrap_or_default(),
         category_id: request.category_id,
+        attributes: Attributes(request.attributes.clone().unwrap_or_default()),
     };
     let row: Product =
         insert_into(product::table).values(&row).returning(Product::as_returning()).get_result(&mut tx).await?;

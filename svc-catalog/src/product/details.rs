@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Product,
+    attributes::AttributeMap,
     hs_code::HsCode,
     variant::{Options, Variant},
 };
@@ -35,6 +36,8 @@ pub(crate) struct ProductDetails {
     /// The category it is in; null when in none.
     #[oai(nullable)]
     category_id: Option<CategoryId>,
+    /// What there is to say about it point by point, such as `{"material": "Brass"}`.
+    attributes: AttributeMap,
     /// Counts its edits.
     version: i64,
     /// The lowest net price of its variants; null when none has a price in the currency.
@@ -152,6 +155,7 @@ fn product_details(row: Product, variants: Vec<VariantDetails>) -> ProductDetail
         name: row.name,
         description: row.description,
         category_id: row.category_id,
+        attributes: row.attributes.0,
         version: row.version,
         variants,
         created_at: row.created_at,

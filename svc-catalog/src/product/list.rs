@@ -91,12 +91,7 @@ pub(super) async fn list_products(
     cursor: Option<Cursor>,
 ) -> Result<Page<ProductDetails>, Problem> {
     filter.check()?;
-    let after =
-        cursor.map(|cursor| cursor.decode::<After>()).transpose().map_err(|error| foreign(&error.to_string()))?;
-    if matches!(&after, Some(After::Name(name, _)) if name.contains('\0')) {
-        // A cursor is not signed; this is the one text that PostgreSQL does not take.
-        return Err(foreign("this cursor does not belong to this list"));
-    }
+    let after = cursor.map(|cursor| cursor.after::<After>()).transpose()?;
     let rows = page(connection, &filter, limit, after).await?;
     let keys: Vec<After> = rows.iter().map(|row| key(filter.sort, row)).collect();
     let products = rows.into_iter().map(|(row, ..)| row).collect();
@@ -160,7 +155,10 @@ async fn page(
             query.filter(dearest.le(amount)).filter(dearest.lt(amount).or(product::id.gt(id)))
         }
         (Sort::Newest, Some(After::Newest(id))) => query.filter(product::id.lt(id)),
-        (_, Some(_)) => return Err(foreign("this cursor belongs to another sort")),
+        (_, Some(_)) => {
+            return Err(Problem::new(Code::MalformedRequest, "The cursor cannot be read.")
+                .at("?cursor", "this cursor belongs to another sort"));
+        }
     };
     Ok(query.load(connection).await?)
 }
@@ -172,8 +170,4 @@ fn key(sort: Sort, (row, name, amount): &Row) -> After {
         Sort::PriceDescending => After::PriceDescending(amount.unwrap_or(-1), row.id),
         Sort::Newest => After::Newest(row.id),
     }
-}
-
-fn foreign(reason: &str) -> Problem {
-    Problem::new(Code::MalformedRequest, "The parameter `cursor` cannot be read.").at("?cursor", reason)
 }

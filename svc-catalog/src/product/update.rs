@@ -11,7 +11,9 @@ use poem_openapi::{Object, types::MaybeUndefined};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Product, category_exists,
+    Product,
+    attributes::{self, AttributeMap, Attributes},
+    category_exists,
     details::{self, ProductDetails},
     variant::{self, WriteVariant},
 };
@@ -30,6 +32,8 @@ pub(crate) struct UpdateProduct {
     #[serde(default)]
     #[oai(nullable)]
     pub(crate) category_id: MaybeUndefined<CategoryId>,
+    /// What there is to say about it point by point, at most 50; takes the place of all that was there.
+    pub(crate) attributes: Option<AttributeMap>,
     /// Variants to change or add, by SKU; those not named stay as they are.
     #[oai(validator(max_items = 100))]
     pub(crate) variants: Option<Vec<WriteVariant>>,
@@ -43,6 +47,7 @@ pub(crate) async fn update_product(
     request: &UpdateProduct,
 ) -> Result<ProductDetails, Problem> {
     let variants = request.variants.as_deref().unwrap_or_default();
+    attributes::check(request.attributes.as_ref())?;
     variant::check(variants)?;
     let mut tx = catalog.database.begin().await?;
     let before = Product::lock(&mut tx, id).await?.ok_or_else(|| Problem::not_found("product"))?;
@@ -61,6 +66,7 @@ pub(crate) async fn update_product(
             product::name.eq(request.name.as_deref().unwrap_or(&before.name)),
             product::description.eq(request.description.as_deref().unwrap_or(&before.description)),
             product::category_id.eq(category_id),
+            product::attributes.eq(request.attributes.clone().map_or(before.attributes, Attributes)),
             product::version.eq(before.version + 1),
             product::updated_at.eq(now),
         ))

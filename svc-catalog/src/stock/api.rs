@@ -5,7 +5,7 @@ use nats::{
     http::{Body, Created, Listed},
     idempotency::IdempotencyKey,
     identity::{Staff, Visitor},
-    problem::{Code, Problem},
+    problem::Problem,
     types::{Cursor, Limit, OrderId, Page, Sku, UserId},
 };
 use poem::web::Data;
@@ -162,10 +162,7 @@ impl StockApi {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<StockMovement>, Problem> {
-        let before = cursor.0.map(|cursor| cursor.decode()).transpose().map_err(|error| {
-            Problem::new(Code::MalformedRequest, "The parameter `cursor` cannot be read.")
-                .at("?cursor", error.to_string())
-        })?;
+        let before = cursor.0.map(|cursor| cursor.after()).transpose()?;
         let mut connection = catalog.database.connection().await?;
         Stock::find(&mut connection, &sku.0).await?.ok_or_else(|| Problem::not_found("SKU"))?;
         let rows = Movement::of(&mut connection, &sku.0, before, limit.0).await?;

@@ -2,7 +2,7 @@
 
 use nats::{
     http::Created,
-    idempotency::{Claim, IdempotencyKey, claim},
+    idempotency::{Claim, IdempotencyKey, claim, required},
     problem::{Code, Problem},
     types::{Sku, Text, UserId},
 };
@@ -61,12 +61,7 @@ pub(crate) async fn record_movement(
     sku: &Sku,
     request: &RecordMovement,
 ) -> Result<Created<StockMovement>, Problem> {
-    let key = key.ok_or_else(|| {
-        Problem::new(
-            Code::IdempotencyKeyMissing,
-            "Stock moves: send an Idempotency-Key, so that a repeat moves it once.",
-        )
-    })?;
+    let key = required(key)?;
     request.check()?;
     let mut tx = catalog.database.begin().await?;
     let slot = match claim(&mut tx, &actor, "record_movement", Some(key), &(sku, request)).await? {

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::Catalog;
 
-/// Sells what the order holds. A reservation whose time was up is taken again, if there is still enough.
+/// Sells what the order holds. A reservation whose time was up is taken again, if there is still
+/// enough; else the goods are owed, and [`super::settle_owed`] sees to them.
 pub(crate) async fn sell_reserved(tx: &mut Tx, _: Catalog, received: Received<OrderConfirmed>) -> Result<(), Failure> {
     let order = received.event.order_id;
     let Some(reservation) = Reservation::lock(tx, order).await? else {
@@ -22,9 +23,10 @@ pub(crate) async fn sell_reserved(tx: &mut Tx, _: Catalog, received: Received<Or
     };
     match reservation.state {
         State::Held => sell(tx, order, &[Kind::Sale]).await?,
-        State::Expired if is_there(tx, order).await? => sell(tx, order, &[Kind::Reservation, Kind::Sale]).await?,
         State::Expired => {
-            tracing::error!(order_id = %order, "goods are owed: confirmed after its reservation expired, and too little is left");
+            if !take_again(tx, order).await? {
+                tracing::error!(order_id = %order, "goods are owed: confirmed after its reservation expired, and too little is left");
+            }
         }
         State::Sold => {}
         State::Released => {
@@ -32,6 +34,16 @@ pub(crate) async fn sell_reserved(tx: &mut Tx, _: Catalog, received: Received<Or
         }
     }
     Ok(Reservation::confirm(tx, order).await?)
+}
+
+/// Sells what an expired reservation once held, if all of it is there; false when it is not. The caller holds the
+/// reservation's lock.
+pub(super) async fn take_again(tx: &mut Tx, order: OrderId) -> Result<bool, DatabaseError> {
+    let there = is_there(tx, order).await?;
+    if there {
+        sell(tx, order, &[Kind::Reservation, Kind::Sale]).await?;
+    }
+    Ok(there)
 }
 
 /// Whether all that the order once held can be had again. Locks it, so that it stays true.

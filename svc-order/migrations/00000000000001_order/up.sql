@@ -43,6 +43,8 @@ create table orders (
     tax_total bigint not null check (tax_total >= 0),
     -- Minor units: what the customer pays.
     total bigint not null,
+    -- Minor units: what of it went back, all refunds together.
+    refunded bigint not null default 0 check (refunded between 0 and total),
     placed_at timestamptz not null,
     updated_at timestamptz not null,
     check (total = subtotal + shipping_price + tax_total),
@@ -50,7 +52,10 @@ create table orders (
     check ((status = 'canceled') = (fulfillment_status = 'canceled')),
     check (status <> 'pending' or payment_status in ('awaiting', 'authorized')),
     check (status not in ('confirmed', 'completed') or payment_status in ('captured', 'partially_refunded', 'refunded')),
-    check ((payment_status in ('captured', 'partially_refunded', 'refunded')) = (payment_id is not null))
+    check ((payment_status in ('captured', 'partially_refunded', 'refunded')) = (payment_id is not null)),
+    check ((payment_status in ('partially_refunded', 'refunded')) = (refunded > 0)),
+    check (payment_status <> 'partially_refunded' or refunded < total),
+    check (payment_status <> 'refunded' or refunded = total)
 );
 create index orders_of_user on orders (user_id, id desc);
 create index orders_by_status on orders (status, id desc);
@@ -100,7 +105,7 @@ create table order_history (
     id bigint generated always as identity primary key,
     order_id uuid not null references orders (id),
     at timestamptz not null default now(),
-    change text not null check (change in ('placed', 'confirmed', 'canceled', 'payment_contradicted')),
+    change text not null check (change in ('placed', 'confirmed', 'canceled', 'refunded', 'completed', 'payment_contradicted')),
     -- The three states after it.
     status text not null,
     payment_status text not null,

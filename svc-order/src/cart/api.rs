@@ -70,7 +70,7 @@ impl CartApi {
 
     /// Put something into the cart
     ///
-    /// Adds to what is there of the SKU. A cart holds at most 100 different SKUs.
+    /// Adds to what is there of the SKU, which must have a price in the currency. A cart holds at most 100 different SKUs.
     #[oai(
         path = "/items",
         method = "post",
@@ -87,9 +87,12 @@ impl CartApi {
         /// Only when the cart still has this `ETag`.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        /// The currency of the prices in the answer (ISO 4217); EUR when unset.
+        currency: Query<Option<Currency>>,
         request: Body<StockLine>,
     ) -> Result<Response<Created<Line>>, Problem> {
-        let (created, version) = edit::add(service, identity.user, key.0, if_match.0, request.0).await?;
+        let currency = currency.0.unwrap_or(Currency::EUR);
+        let (created, version) = edit::add(service, identity.user, key.0, if_match.0, request.0, currency).await?;
         let response = Response::new(created);
         Ok(match version {
             Some(version) => response.header("ETag", edit::etag(version)),
@@ -113,10 +116,12 @@ impl CartApi {
         /// Only when the cart still has this `ETag`.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
+        /// The currency of the prices in the answer (ISO 4217); EUR when unset.
+        currency: Query<Option<Currency>>,
         request: Body<SetCartItem>,
     ) -> Result<Response<Body<Line>>, Problem> {
         let (item, version) = edit::set(service, identity.user, if_match.0, &sku.0, request.0.quantity).await?;
-        let line = view::line(service, item).await?;
+        let line = view::line(service, item, currency.0.unwrap_or(Currency::EUR)).await?;
         Ok(Response::new(Body(line)).header("ETag", edit::etag(version)))
     }
 

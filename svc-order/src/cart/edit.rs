@@ -30,20 +30,21 @@ pub(crate) fn etag(version: i64) -> String {
 /// Puts so many more of a SKU into `user`'s cart; the version afterwards, unless the request was done before.
 ///
 /// # Errors
-/// `invalid_request` for a SKU that is not for sale, for the 101st item, or for too many of one.
+/// `invalid_request` for a SKU that is not for sale in the currency, for the 101st item, or for too many of one.
 pub(crate) async fn add(
     service: &Orders,
     user: UserId,
     key: Option<IdempotencyKey>,
     if_match: IfMatch,
     request: StockLine,
+    currency: Currency,
 ) -> Result<(Created<Line>, Option<i64>), Problem> {
-    let articles = view::articles(service, vec![request.sku.clone()], Currency::EUR).await?;
+    let articles = view::articles(service, vec![request.sku.clone()], currency).await?;
     let Some(article) = articles.into_iter().find(|article| article.sku == request.sku) else {
-        return Err(Problem::invalid("/sku", format!("`{}` is not for sale", request.sku)));
+        return Err(Problem::invalid("/sku", format!("`{}` is not for sale in {currency}", request.sku)));
     };
     let mut tx = service.database.begin().await?;
-    let slot = match claim::<_, Line>(&mut tx, &user, "add_cart_item", key, &request).await? {
+    let slot = match claim::<_, Line>(&mut tx, &user, "add_cart_item", key, &(&request, currency)).await? {
         Claim::New(slot) => slot,
         Claim::Replay { location, body } => return Ok((Created { location, body, replayed: true }, None)),
     };

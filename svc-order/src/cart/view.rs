@@ -95,12 +95,9 @@ pub(crate) async fn cart(
 ///
 /// # Errors
 /// When the sum cannot be counted.
-pub(crate) async fn line(service: &Orders, item: CartItem) -> Result<Line, Problem> {
-    let articles = known(service, std::slice::from_ref(&item), Currency::EUR).await;
-    match articles.and_then(|articles| articles.into_iter().find(|article| article.sku == item.sku)) {
-        Some(article) => Line::known(item, &article),
-        None => Ok(Line::bare(item, None)),
-    }
+pub(crate) async fn line(service: &Orders, item: CartItem, currency: Currency) -> Result<Line, Problem> {
+    let articles = known(service, std::slice::from_ref(&item), currency).await;
+    priced(item, articles.as_deref()).map_err(too_much)
 }
 
 async fn known(service: &Orders, items: &[CartItem], currency: Currency) -> Option<Vec<Article>> {
@@ -115,14 +112,15 @@ async fn known(service: &Orders, items: &[CartItem], currency: Currency) -> Opti
 }
 
 fn lines(items: Vec<CartItem>, articles: Option<Vec<Article>>) -> Result<Vec<Line>, MoneyError> {
-    let line = |item: CartItem| match &articles {
-        None => Ok(Line::bare(item, None)),
-        Some(articles) => match articles.iter().find(|article| article.sku == item.sku) {
-            None => Ok(Line::bare(item, Some(0))),
-            Some(article) => Line::priced(item, article),
-        },
-    };
-    items.into_iter().map(line).collect()
+    items.into_iter().map(|item| priced(item, articles.as_deref())).collect()
+}
+
+fn priced(item: CartItem, articles: Option<&[Article]>) -> Result<Line, MoneyError> {
+    let Some(articles) = articles else { return Ok(Line::bare(item, None)) };
+    match articles.iter().find(|article| article.sku == item.sku) {
+        None => Ok(Line::bare(item, Some(0))),
+        Some(article) => Line::priced(item, article),
+    }
 }
 
 fn too_much(error: MoneyError) -> Problem {

@@ -4,9 +4,9 @@ use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
     http::{Body, Created, Listed},
-    idempotency::IdempotencyKey,
-    identity::User,
-    problem::{Code, Problem},
+    idempotency::{IdempotencyKey, required},
+    identity::{Staff, User},
+    problem::Problem,
     types::{Cursor, Limit, OrderId, Page, UserId},
 };
 use poem::web::Data;
@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 
 use super::{
-    OrderRow, cancel,
+    OrderRow, cancel, complete,
     history::{self, OrderHistory},
     place::{self, PlaceOrder},
     resource::Order,
@@ -51,9 +51,7 @@ impl OrderApi {
         key: Header<Option<IdempotencyKey>>,
         request: Body<PlaceOrder>,
     ) -> Result<Created<Order>, Problem> {
-        let missing = "An order needs an Idempotency-Key header, so that a repeated request does not order twice.";
-        let key = key.0.ok_or_else(|| Problem::new(Code::IdempotencyKeyMissing, missing))?;
-        place::place(service, identity.user, key, request.0).await
+        place::place(service, identity.user, required(key.0)?, request.0).await
     }
 
     /// List orders
@@ -80,11 +78,7 @@ impl OrderApi {
             query = query.filter(orders::user_id.eq(user));
         }
         if let Some(cursor) = cursor.0 {
-            let last: OrderId = cursor.decode().map_err(|error| {
-                Problem::new(Code::MalformedRequest, "The parameter `cursor` cannot be read.")
-                    .at("?cursor", error.as_str())
-            })?;
-            query = query.filter(orders::id.lt(last));
+            query = query.filter(orders::id.lt(cursor.after::<OrderId>()?));
         }
         let mut connection = service.database.connection().await?;
         let query = query.order(orders::id.desc()).limit(limit.0.rows());
@@ -139,5 +133,23 @@ impl OrderApi {
         key: Header<Option<IdempotencyKey>>,
     ) -> Result<Body<Order>, Problem> {
         cancel::cancel(service, &identity, id.0, key.0).await.map(Body)
+    }
+
+    /// Complete an order
+    ///
+    /// For staff, once everything that the order promised was done: it is then `completed`, and its goods are `fulfilled`.
+    /// An order that is not confirmed, or of whose money some went back, is a `conflict`.
+    #[oai(path = "/:id/complete", method = "post", operation_id = "complete_order")]
+    async fn complete(
+        &self,
+        Data(service): Data<&Orders>,
+        Staff(identity): Staff,
+        /// Which.
+        id: Path<OrderId>,
+        /// With it, a repeated request gets the first answer.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<IdempotencyKey>>,
+    ) -> Result<Body<Order>, Problem> {
+        complete::complete(service, identity.user, id.0, key.0).await.map(Body)
     }
 }

@@ -7,7 +7,7 @@ use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
     consume::Failure,
-    contracts::order::{CancelReason, OrderCanceled, OrderConfirmed},
+    contracts::order::{CancelReason, OrderCanceled, OrderCompleted, OrderConfirmed},
     database::{DatabaseError, Tx},
     problem::Problem,
     types::PaymentId,
@@ -41,7 +41,7 @@ pub(crate) async fn change(
     why: &str,
 ) -> Result<OrderRow, ChangeError> {
     let state = order.state().after(change).map_err(ChangeError::Illegal)?;
-    let (what, reason, payment_id) = outcome(order, change);
+    let Outcome { what, reason, payment_id, refunded } = outcome(order, change);
     let row: OrderRow = diesel::update(orders::table.find(order.id))
         .set((
             orders::status.eq(state.order),
@@ -49,6 +49,7 @@ pub(crate) async fn change(
             orders::fulfillment_status.eq(state.fulfillment),
             orders::cancel_reason.eq(reason.map(StoredReason)),
             orders::payment_id.eq(payment_id),
+            orders::refunded.eq(refunded),
             orders::updated_at.eq(Utc::now()),
         ))
         .returning(OrderRow::as_returning())
@@ -63,18 +64,32 @@ pub(crate) async fn change(
         Change::Cancel(reason) => {
             tx.record(&OrderCanceled { order_id, user_id, reason }).await?;
         }
-        Change::CaptureLate(_) => {}
+        Change::Complete => {
+            tx.record(&OrderCompleted { order_id, user_id }).await?;
+        }
+        Change::CaptureLate(_) | Change::RefundSome(_) | Change::RefundAll => {}
     }
     Ok(row)
 }
 
-/// What the history calls it, and what the order then has as its reason and its payment.
-fn outcome(order: &OrderRow, change: Change) -> (OrderChange, Option<CancelReason>, Option<PaymentId>) {
+/// What the history calls it, and what else the order then has.
+struct Outcome {
+    what: OrderChange,
+    reason: Option<CancelReason>,
+    payment_id: Option<PaymentId>,
+    refunded: i64,
+}
+
+fn outcome(order: &OrderRow, change: Change) -> Outcome {
     let reason = order.cancel_reason.map(|stored| stored.0);
+    let same = |what| Outcome { what, reason, payment_id: order.payment_id, refunded: order.refunded };
     match change {
-        Change::Confirm(payment) => (OrderChange::Confirmed, reason, Some(payment)),
-        Change::Cancel(reason) => (OrderChange::Canceled, Some(reason), order.payment_id),
-        Change::CaptureLate(payment) => (OrderChange::PaymentContradicted, reason, Some(payment)),
+        Change::Confirm(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::Confirmed) },
+        Change::Cancel(reason) => Outcome { reason: Some(reason), ..same(OrderChange::Canceled) },
+        Change::CaptureLate(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::PaymentContradicted) },
+        Change::RefundSome(refunded) => Outcome { refunded, ..same(OrderChange::Refunded) },
+        Change::RefundAll => Outcome { refunded: order.total, ..same(OrderChange::Refunded) },
+        Change::Complete => same(OrderChange::Completed),
     }
 }
 

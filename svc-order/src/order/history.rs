@@ -28,6 +28,10 @@ names! {
         Confirmed = "confirmed",
         /// It was given up.
         Canceled = "canceled",
+        /// Some of its money, or all of it, went back.
+        Refunded = "refunded",
+        /// Everything it promised was done.
+        Completed = "completed",
         /// Something arrived from the payment that does not fit the order; someone has to look.
         PaymentContradicted = "payment_contradicted",
     }

@@ -199,7 +199,11 @@ async fn quote(
             Problem::invalid(destination.country_pointer(), format!("we do not ship to {}", country.name()))
         }
         QuoteRefusal::NoRate => {
-            let detail = format!("there is no rate in {currency} for {weight_g} g to {}", country.name());
+            // Which of the two it is, the refusal does not say.
+            let country = country.name();
+            let detail = format!(
+                "there is no rate to {country}: either none in {currency}, or none for a parcel of {weight_g} g"
+            );
             Problem::invalid("/currency", detail)
         }
     };

@@ -8,6 +8,8 @@
 //! | confirm | `payment.captured` | [`confirm_paid`]: confirmed, captured, `order.confirmed` | canceled before: the money is noted as ours, a refund is due |
 //! | cancel | `payment.failed` | [`cancel_unpaid`]: canceled, failed, `order.canceled` | paid before by another attempt: nothing |
 //! | time out | neither for `PAYMENT_TIMEOUT` | [`cancel_overdue`], a sweep: canceled, canceled, `order.canceled` | the next sweep |
+//! | note a refund | `payment.refunded` | [`super::refund`]: refunded or partially refunded, by the sum | its capture is on its way: tried again |
+//! | complete | staff: `POST /v1/orders/{id}/complete` | [`super::complete`]: completed, fulfilled, `order.completed` | not paid, or some of it went back: refused |
 //! | settle the stock | `order.confirmed`, `order.canceled` | svc-catalog: a sale, or given back | the reservation expires |
 //!
 //! Each step is decided on the locked row, so events may come late, twice, or in any order, and may race with a person who
@@ -42,7 +44,7 @@ const PER_SWEEP: i64 = 200;
 
 /// What something that is learnt of a payment means for the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Meaning {
+pub(super) enum Meaning {
     /// The order moves.
     Moves(Change),
     /// Nothing new.
@@ -101,12 +103,20 @@ pub(crate) async fn cancel_unpaid(tx: &mut Tx, _: Orders, received: Received<Pay
     settle(tx, &order, event.payment_id, meaning, why).await
 }
 
-async fn locked(tx: &mut Tx, id: OrderId) -> Result<OrderRow, Failure> {
+/// The order of an event, held until the transaction ends.
+pub(super) async fn locked(tx: &mut Tx, id: OrderId) -> Result<OrderRow, Failure> {
     let order = OrderRow::lock(tx, id).await?;
     order.ok_or_else(|| Failure::Dead(format!("there is no order {id}")))
 }
 
-async fn settle(tx: &mut Tx, order: &OrderRow, payment: PaymentId, meaning: Meaning, why: &str) -> Result<(), Failure> {
+/// Does what was learnt of `payment` means for the order.
+pub(super) async fn settle(
+    tx: &mut Tx,
+    order: &OrderRow,
+    payment: PaymentId,
+    meaning: Meaning,
+    why: &str,
+) -> Result<(), Failure> {
     match meaning {
         Meaning::Moves(late @ Change::CaptureLate(_)) => {
             tracing::error!(order_id = %order.id, payment_id = %payment, "paid after it was canceled; a refund is due");

@@ -44,6 +44,29 @@ async fn a_repeat_with_its_key_adds_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn prices_are_in_the_currency_asked_for() {
+    let shop = Shop::open().await;
+    let alice = shop.bed.customer();
+    let body = json!({"sku": "LAMP", "quantity": 2});
+    let added = alice.post("/v1/cart/items?currency=USD", &body).key("k1").send().await;
+    assert_eq!((added.status, added.at("/net")), (201, &json!({"amount": 9980, "currency": "USD"})), "{added}");
+    let set = alice.patch("/v1/cart/items/LAMP?currency=USD", &json!({"quantity": 1})).send().await;
+    assert_eq!((set.status, set.at("/unit_price/currency")), (200, &json!("USD")), "{set}");
+    let cart = alice.get("/v1/cart?currency=USD").send().await;
+    assert_eq!(cart.at("/subtotal"), &json!({"amount": 4990, "currency": "USD"}));
+    assert_eq!(alice.get("/v1/cart").send().await.at("/currency"), "EUR", "the cart itself has no currency");
+
+    let other = alice.post("/v1/cart/items?currency=EUR", &body).key("k1").send().await;
+    other.problem("idempotency_key_reused", "");
+    let yen = alice.post("/v1/cart/items?currency=JPY", &body).send().await;
+    yen.problem("invalid_request", "/sku");
+    assert_eq!(yen.at("/errors/0/detail"), "`LAMP` is not for sale in JPY");
+    let set = alice.patch("/v1/cart/items/LAMP?currency=JPY", &json!({"quantity": 3})).send().await;
+    assert_eq!((set.status, set.at("/quantity"), set.at("/available")), (200, &json!(3), &json!(0)), "{set}");
+    assert_eq!(set.at("/unit_price"), &Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn edits_in_parallel_lose_nothing() {
     let shop = Shop::open().await;
     let alice = shop.bed.customer();
@@ -116,6 +139,9 @@ async fn bad_input_is_pointed_at() {
     let shop = Shop::open().await;
     let alice = shop.bed.customer();
     add(&alice, "NOSUCH", 1).await.problem("invalid_request", "/sku");
+    let pen = json!({"sku": "PEN", "quantity": 1});
+    alice.post("/v1/cart/items?currency=EURO", &pen).send().await.problem("malformed_request", "?currency");
+    alice.patch("/v1/cart/items/PEN?currency=EURO", &pen).send().await.problem("malformed_request", "?currency");
     for (body, pointer) in [
         (json!({"sku": "LAMP", "quantity": 0}), "/quantity"),
         (json!({"sku": "LAMP", "quantity": -3}), "/quantity"),

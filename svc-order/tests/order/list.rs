@@ -68,6 +68,7 @@ async fn bad_parameters_are_pointed_at() {
         ("user_id=alice", "?user_id"),
         ("cursor=x", "?cursor"),
         ("cursor=%20", "?cursor"),
+        ("cursor=bm9uc2Vuc2U", "?cursor"),
     ] {
         alice.get(&format!("/v1/orders?{query}")).send().await.problem("malformed_request", pointer);
     }

@@ -84,7 +84,9 @@ async fn a_country_we_do_not_ship_to() {
 async fn too_heavy_for_any_rate() {
     let shop = Shop::open().await;
     let anvils = json!({"lines": [{"sku": "ANVIL", "quantity": 100}]});
-    refused(&shop, &with(anvils), "invalid_request", "/currency").await;
+    let answer = refused(&shop, &with(anvils), "invalid_request", "/currency").await;
+    let detail = "there is no rate to Germany: either none in EUR, or none for a parcel of 8000000 g";
+    assert_eq!(answer.at("/errors/0/detail"), detail);
     assert_released(&shop).await;
     shop.assert_nothing_written().await;
 }

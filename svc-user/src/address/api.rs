@@ -43,8 +43,7 @@ impl AddressApi {
         let owned = StoredAddress::owned_by(identity.user);
         let mut query = owned.select(StoredAddress::as_select()).order(address::id).limit(limit.0.rows()).into_boxed();
         if let Some(cursor) = cursor.0 {
-            let last: AddressId = cursor.decode().map_err(|error| Problem::invalid("?cursor", error.to_string()))?;
-            query = query.filter(address::id.gt(last));
+            query = query.filter(address::id.gt(cursor.after::<AddressId>()?));
         }
         let mut connection = users.database.connection().await?;
         let rows: Vec<StoredAddress> = query.load(&mut connection).await?;

@@ -117,8 +117,7 @@ impl UserApi {
             query = query.filter(user::email.ilike(pattern.clone()).or(user::name.ilike(pattern)));
         }
         if let Some(cursor) = cursor.0 {
-            let last: UserId = cursor.decode().map_err(|error| Problem::invalid("?cursor", error.to_string()))?;
-            query = query.filter(user::id.lt(last));
+            query = query.filter(user::id.lt(cursor.after::<UserId>()?));
         }
         let mut connection = users.database.connection().await?;
         let rows: Vec<Account> = query.load(&mut connection).await?;

@@ -42,7 +42,9 @@ async fn pages_go_in_the_order_of_storing() {
     assert_eq!((rest.at("/data/1"), rest.at("/next_cursor")), (&json!(null), &json!(null)));
     let staff = bed.staff().get(&format!("{ADDRESSES}?cursor={cursor}")).send().await;
     assert_eq!(staff.at("/data"), &json!([]), "a cursor shows nothing that is not the caller's: {staff}");
-    ada.get(&format!("{ADDRESSES}?cursor=abcd")).send().await.problem("invalid_request", "?cursor");
+    let foreign = ada.get(&format!("{ADDRESSES}?cursor=abcd")).send().await;
+    foreign.problem("malformed_request", "?cursor");
+    assert_eq!(foreign.status, 400, "{foreign}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

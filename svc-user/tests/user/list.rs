@@ -50,14 +50,17 @@ async fn pages_show_everybody_once() {
         target = format!("/v1/users?limit=2&cursor={cursor}");
     }
     assert_eq!(seen, [4, 3, 2, 1, 0].map(|number| format!("user{number}@example.com")));
-    for (query, pointer) in
-        [("limit=0", "?limit"), ("limit=101", "?limit"), ("search=", "?search"), ("cursor=$", "?cursor")]
-    {
+    for (query, pointer) in [
+        ("limit=0", "?limit"),
+        ("limit=101", "?limit"),
+        ("search=", "?search"),
+        ("cursor=$", "?cursor"),
+        ("cursor=abcd", "?cursor"),
+    ] {
         let answer = staff.get(&format!("/v1/users?{query}")).send().await;
         assert_eq!(answer.status, 400, "{query}: {answer}");
         answer.problem("malformed_request", pointer);
     }
-    staff.get("/v1/users?cursor=abcd").send().await.problem("invalid_request", "?cursor");
 }
 
 #[tokio::test(flavor = "multi_thread")]
