@@ -1,6 +1,6 @@
 //! The outbox: events written in the transaction of the state they tell of, then relayed to JetStream.
 //!
-//! [`Tx::record`] appends to `event_log` and `outbox_pending`; the [`relay`] publishes what is pending and deletes it
+//! [`Tx::record`] appends to `event_log` and `outbox_pending`; the relay publishes what is pending and deletes it
 //! there. Per aggregate, order holds: one event of it is in flight at a time. Shards of aggregates are owned by advisory
 //! locks, so any number of instances may run. The loss detector compares the stream with what was last acknowledged and
 //! republishes from `event_log` when the stream has lost something; inboxes make the repeats harmless.

@@ -1,7 +1,7 @@
 //! Payments: the intent to charge an order, what came of it, and what went back.
 //!
 //! `processing` is the only state in which a worker charges a payment; `succeeded`, `failed` and `canceled` are final.
-//! What goes back is a [`refund`] of its own and changes none of that; how much it was, the ledger says.
+//! What goes back is a refund of its own and changes none of that; how much it was, the ledger says.
 
 pub mod api;
 pub(crate) mod cancel;
