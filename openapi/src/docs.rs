@@ -25,9 +25,8 @@ pub(crate) fn document() -> Response {
 }
 
 /// `GET /`: people are led to the reference.
-#[handler]
-pub(crate) fn home() -> Redirect {
-    Redirect::see_other("/docs")
+pub(crate) fn home() -> Response {
+    Redirect::see_other("/docs").into_response()
 }
 
 /// `GET /docs`: Swagger UI, its assets and the document in one page.

@@ -1,7 +1,9 @@
 //! The last gate: the request goes to the service that owns the operation, and its answer comes back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use nats::{
     contracts::TRANSFER,
     http::{Answered, Forward, ForwardError, LARGEST_BODY},
@@ -12,8 +14,12 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use crate::{Shared, download, route::Access};
+use crate::{Shared, docs, download, route::Access};
 
+/// How much of a body that is too large is read and dropped.
+const MOST_DROPPED: usize = 8 * LARGEST_BODY;
+/// How long a client may take between two parts of its body.
+const BETWEEN_PARTS: Duration = Duration::from_secs(10);
 /// The request headers that services read.
 const PASSED_ON: [HeaderName; 7] = [
     header::ACCEPT,
@@ -31,6 +37,10 @@ const PASSED_ON: [HeaderName; 7] = [
 /// A [`Problem`]: no such operation, no or a bad token, a body that is too large, a service that is away.
 pub async fn handle(mut request: Request) -> poem::Result<Response> {
     let shared = request.data::<Arc<Shared>>().cloned().ok_or_else(|| Problem::internal("the gateway has no state"))?;
+    if request.uri().path() == "/" {
+        // poem's catch-all route takes the root as well, whatever else stands there.
+        return Ok(docs::home());
+    }
     let operation = shared.routes.find(request.method(), request.uri().path())?;
     tracing::Span::current().record("operation", operation.id.as_str());
     let identity = match operation.access {
@@ -42,12 +52,7 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         let detail = "This needs an access token: `Authorization: Bearer …`.";
         return Err(Problem::new(Code::Unauthenticated, detail).into());
     }
-    let body = request.take_body().into_bytes_limit(LARGEST_BODY).await.map_err(|_| {
-        Problem::new(
-            Code::PayloadTooLarge,
-            format!("The body is larger than {LARGEST_BODY} bytes, the most that is taken."),
-        )
-    })?;
+    let body = read(request.take_body()).await?;
     let head = request.method() == Method::HEAD;
     let forward = Forward {
         service: &operation.service,
@@ -63,6 +68,34 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         response.set_body(Body::empty());
     }
     Ok(response)
+}
+
+/// Reads the body, up to the limit. A little of what is too much is read and dropped: a client that is still sending when
+/// the connection closes would not see the answer.
+async fn read(body: Body) -> Result<Bytes, Problem> {
+    let (mut content, mut dropped) = (BytesMut::new(), 0);
+    let mut incoming = Box::pin(body.into_bytes_stream());
+    loop {
+        let part = tokio::time::timeout(BETWEEN_PARTS, incoming.next()).await.map_err(|_| {
+            Problem::new(Code::MalformedRequest, format!("Nothing more of the body came within {BETWEEN_PARTS:?}."))
+        })?;
+        let Some(part) = part else { break };
+        let part =
+            part.map_err(|error| Problem::new(Code::MalformedRequest, format!("The body broke off: {error}.")))?;
+        if dropped > 0 || content.len() + part.len() > LARGEST_BODY {
+            dropped += part.len();
+        } else {
+            content.extend_from_slice(&part);
+        }
+        if dropped > MOST_DROPPED {
+            break;
+        }
+    }
+    if dropped > 0 {
+        let detail = format!("The body is larger than {LARGEST_BODY} bytes, the most that is taken.");
+        return Err(Problem::new(Code::PayloadTooLarge, detail));
+    }
+    Ok(content.freeze())
 }
 
 /// The headers that services read. One that cannot be read is refused: without its key, a request would be another one.

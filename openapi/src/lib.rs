@@ -91,7 +91,6 @@ impl Gateway {
         }
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let routes = Route::new()
-            .at("/", get(docs::home))
             .at("/livez", get(health::livez))
             .at("/readyz", get(health::readyz))
             .at("/openapi.json", get(docs::document))
