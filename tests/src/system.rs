@@ -74,6 +74,12 @@ impl System {
         progress("PostgreSQL");
         // PostgreSQL will not run as root, so its directory must be one that another user can reach.
         let postgres_directory = crate::scratch::reachable(&sub("postgres")?)?;
+        if !postgres_directory.starts_with(&directory) {
+            // Where `make clean` finds it.
+            let place = directory.join("postgres.place");
+            let text = postgres_directory.display().to_string();
+            std::fs::write(&place, text).doing(|| format!("write {}", place.display()))?;
+        }
         let postgres = Postgres::start(&postgres_directory, None, options.data).await?;
         progress("NATS with every service's permissions");
         let nats = start_nats(&sub("nats")?).await?;
