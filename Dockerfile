@@ -16,11 +16,12 @@ COPY svc-shipping/Cargo.toml svc-shipping/
 COPY svc-user/Cargo.toml svc-user/
 COPY tests/Cargo.toml tests/
 RUN for member in nats openapi svc-* tests; do \
-      mkdir -p $member/src/bin && echo 'fn main() {}' > $member/src/main.rs && touch $member/src/lib.rs; \
+      mkdir -p $member/src/bin $member/tests && echo 'fn main() {}' > $member/src/main.rs \
+      && touch $member/src/lib.rs $member/tests/main.rs; \
     done \
-    && echo 'fn main() {}' > nats/src/bin/argosy.rs && mkdir -p nats/tests tests/tests && touch nats/tests/main.rs tests/tests/main.rs \
+    && echo 'fn main() {}' > nats/src/bin/argosy.rs \
     && cargo build --release --locked --workspace --bins \
-    && rm -rf nats/src openapi/src svc-*/src tests/src
+    && rm -rf nats/src openapi/src openapi/tests svc-*/src tests/src
 COPY . .
 # Cargo goes by modification times, and those of the copied files are older than the layer before.
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
