@@ -1,9 +1,10 @@
 //! HTTP over NATS.
 
+use nats::{invoke::CallError, types::UserId};
 use serde_json::json;
 use stack::Bed;
 
-use crate::probe;
+use crate::probe::{self, DoThing, GATE};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_reaches_its_endpoint_and_its_answer_comes_back() {
@@ -97,15 +98,21 @@ async fn a_service_that_stops_answers_what_it_has_begun() {
     let asking: Vec<_> = (0..20)
         .map(|_| {
             let nobody = nobody.clone();
-            tokio::spawn(async move { nobody.get("/v1/slow").send().await.status })
+            tokio::spawn(async move { nobody.get("/v1/gated").send().await.status })
         })
         .collect();
-    // The requests are with the service once one of its own kind has been answered.
-    assert_eq!(nobody.get("/v1/whoami").send().await.status, 200);
+    GATE.begun.acquire_many(20).await.unwrap().forget();
 
-    probe.stop().await;
+    let stopping = tokio::spawn(probe.stop());
+    bed.wait_for("the service to take nothing new", || async {
+        let question = DoThing { thing: UserId::new(), mood: "refuse".to_owned(), commit: false };
+        matches!(bed.call(&question).await, Err(CallError::Unavailable { .. })).then_some(())
+    })
+    .await;
+    GATE.open.add_permits(20);
 
     for answer in asking {
         assert_eq!(answer.await.unwrap(), 200, "a request that was begun is answered");
     }
+    stopping.await.unwrap();
 }

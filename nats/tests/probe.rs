@@ -19,6 +19,7 @@ use nats::{
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
 
@@ -156,6 +157,16 @@ pub(crate) struct Order {
     quantity: Quantity,
 }
 
+/// What lets one test hold requests in the middle.
+pub(crate) struct Gate {
+    /// A permit for each request that has begun.
+    pub(crate) begun: Semaphore,
+    /// A permit for each that may end.
+    pub(crate) open: Semaphore,
+}
+
+pub(crate) static GATE: Gate = Gate { begun: Semaphore::const_new(0), open: Semaphore::const_new(0) };
+
 /// A long answer.
 #[derive(Debug, Clone, Serialize, Deserialize, Object)]
 pub(crate) struct Long {
@@ -208,10 +219,12 @@ impl ProbeApi {
         panic!("as asked")
     }
 
-    /// Take a moment
-    #[oai(path = "/v1/slow", method = "get", operation_id = "slow")]
-    async fn slow(&self) -> Result<Body<Long>, Problem> {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+    /// Wait until the test opens the gate
+    #[oai(path = "/v1/gated", method = "get", operation_id = "gated")]
+    async fn gated(&self) -> Result<Body<Long>, Problem> {
+        GATE.begun.add_permits(1);
+        let open = GATE.open.acquire().await.unwrap();
+        open.forget();
         Ok(Body(Long { text: "there".to_owned() }))
     }
 }

@@ -322,13 +322,7 @@ async fn a_document_that_nobody_waits_for_ends() {
 }
 
 /// Waits for a condition, not for a time.
-async fn until<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let bound = Instant::now() + Duration::from_secs(30);
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(Instant::now() < bound, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+async fn until<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
+    let looking = stack::wait::wait_for(what, Duration::from_secs(30), || async { Ok::<_, String>(condition()) });
+    looking.await.unwrap_or_else(|error| panic!("{error}"))
 }
