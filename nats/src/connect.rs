@@ -8,7 +8,13 @@
 //! Trap: a publication or subscription that the user's permissions refuse is not an error of the call; it shows up as a
 //! server error in the log, and a request on it times out.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 
@@ -63,6 +69,80 @@ pub fn jetstream(client: &Client) -> jetstream::Context {
         .timeout(Duration::from_secs(5))
         .ack_timeout(Duration::from_secs(5))
         .build(client.clone())
+}
+
+/// How many requests may time out over one connection before it is replaced: the client never forgets one that did, which
+/// costs some 360 bytes each.
+const MOST_TIMEOUTS: u64 = 100_000;
+
+/// The connection that requests are made over; cheap to clone.
+///
+/// Trap: the client keeps an entry for each request that timed out, for as long as it lives. So the connection is replaced
+/// after a great many of them, and the old one goes with its last request.
+#[derive(Clone)]
+pub struct Requests(Arc<Inner>);
+
+struct Inner {
+    current: RwLock<Client>,
+    timeouts: AtomicU64,
+    renewing: AtomicBool,
+    renewal: Option<Renewal>,
+}
+
+struct Renewal {
+    settings: Settings,
+    user: String,
+    after: u64,
+}
+
+impl Requests {
+    /// Over this connection, for as long as it lives: for commands and tests.
+    pub fn over(client: Client) -> Self {
+        Self::new(client, None)
+    }
+
+    /// Over this connection first, and over a new one as `user` whenever too many requests have timed out.
+    pub fn renewed(client: Client, settings: &Settings, user: &str) -> Self {
+        Self::renewed_after(MOST_TIMEOUTS, client, settings, user)
+    }
+
+    /// As [`Requests::renewed`], after so many timeouts.
+    pub fn renewed_after(after: u64, client: Client, settings: &Settings, user: &str) -> Self {
+        Self::new(client, Some(Renewal { settings: settings.clone(), user: user.to_owned(), after }))
+    }
+
+    fn new(client: Client, renewal: Option<Renewal>) -> Self {
+        let current = RwLock::new(client);
+        Self(Arc::new(Inner { current, timeouts: AtomicU64::new(0), renewing: AtomicBool::new(false), renewal }))
+    }
+
+    /// The connection of the moment.
+    pub fn client(&self) -> Client {
+        self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// So many requests timed out.
+    pub(crate) fn timed_out(&self, requests: u64) {
+        let timeouts = self.0.timeouts.fetch_add(requests, Ordering::Relaxed).saturating_add(requests);
+        let Some(renewal) = self.0.renewal.as_ref().filter(|renewal| timeouts >= renewal.after) else { return };
+        if self.0.renewing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::warn!(timeouts, user = renewal.user, "so many requests timed out; the connection is replaced");
+        let this = self.clone();
+        tokio::spawn(async move {
+            if let Some(Renewal { settings, user, .. }) = &this.0.renewal {
+                match connect(settings, user).await {
+                    Ok(client) => {
+                        *this.0.current.write().unwrap_or_else(PoisonError::into_inner) = client;
+                        this.0.timeouts.store(0, Ordering::Relaxed);
+                    }
+                    Err(error) => tracing::warn!(%error, "the connection could not be replaced yet"),
+                }
+            }
+            this.0.renewing.store(false, Ordering::Release);
+        });
+    }
 }
 
 /// The prefix of a user's inboxes: what it may subscribe to, and where others may answer it.

@@ -2,37 +2,56 @@
 //!
 //! For each message the runner opens a transaction, inserts (consumer, event id) into the inbox, runs the handler on that
 //! connection, commits, then acknowledges. A crash anywhere leads to a redelivery, and a repeat to a no-op. Nothing is
-//! acknowledged on error; a NAK always carries a delay. A message that fails for good goes to the `DEAD` stream with its
-//! headers and the reason, where it can be listed and redriven.
+//! acknowledged on error; a NAK always carries a delay. A message that fails for good is kept in the service's own database
+//! with its headers and the reason ([`crate::contracts::operations::DeadLetter`]), and is not handled again before somebody
+//! has it redriven.
+//!
+//! | setting | meaning | when unset |
+//! |---|---|---|
+//! | `CONSUME_ATTEMPTS` | how often a handler may fail over a message before that is dead | 10 |
 //!
 //! Trap: effects outside of the database (mail, a charge) are not covered by the inbox. Store an intent with a key here,
 //! and act on it afterwards.
 
 mod dead;
-mod envelope;
+pub(crate) mod envelope;
+mod handler;
+pub(crate) mod operations;
+mod redrive;
 
 use std::{
     collections::HashMap,
-    future::Future,
     marker::PhantomData,
+    num::NonZeroU16,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use async_nats::jetstream::{self, AckKind, consumer::pull};
-use diesel::{ExpressionMethods, insert_into, result::DatabaseErrorKind};
+use diesel::{
+    BoolExpressionMethods, ExpressionMethods, IntoSql, QueryDsl,
+    dsl::{exists, not},
+    insert_into, sql_types,
+};
 use diesel_async::RunQueryDsl;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
+use envelope::Message;
 pub use envelope::Received;
+pub use handler::{Failure, Handler};
+use redrive::Redrives;
 
 use crate::{
+    config::{SettingError, Settings},
     contracts::Event,
-    database::{Database, DatabaseError, Tx, schema::inbox},
+    database::{
+        Database, DatabaseError, Tx,
+        schema::{dead_letter, inbox},
+    },
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
 
@@ -46,115 +65,58 @@ const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(5);
 /// A message that is being worked on says so this often.
 const PROGRESS: Duration = Duration::from_millis(1500);
-/// A handler's own failures are tried this often before the message is dead.
-const ATTEMPTS: i64 = 10;
+/// Keeping a dead message may take so long.
+const BURY_WITHIN: Duration = Duration::from_secs(10);
+/// How many messages' failures are remembered.
+const REMEMBERED: usize = 10_000;
 
-/// Why a handler did not handle an event.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Something it needs is away (database, another service). Tried again for as long as it takes.
-    #[error("unavailable: {0}")]
-    Unavailable(String),
-    /// Try again after the delay; dead after ten attempts.
-    #[error("retry: {reason}")]
-    RetryAfter {
-        /// How long to wait.
-        delay: Duration,
-        /// What went wrong.
-        reason: String,
-    },
-    /// It failed; tried again with growing delays, dead after ten attempts.
-    #[error("failed: {0}")]
-    Failed(String),
-    /// It can never be handled.
-    #[error("dead: {0}")]
-    Dead(String),
+/// What all consumers of a process have in common; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Consuming {
+    attempts: i32,
+    pub(crate) redrives: Redrives,
 }
 
-impl From<diesel::result::Error> for Failure {
-    fn from(error: diesel::result::Error) -> Self {
-        match &error {
-            diesel::result::Error::DatabaseError(
-                DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
-                _,
-            )
-            | diesel::result::Error::BrokenTransactionManager => Self::Unavailable(error.to_string()),
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-impl From<DatabaseError> for Failure {
-    fn from(error: DatabaseError) -> Self {
-        match error {
-            DatabaseError::Unreachable { .. } => Self::Unavailable(error.to_string()),
-            DatabaseError::Query { source } => source.into(),
-        }
-    }
-}
-
-impl<R: std::fmt::Debug> From<crate::invoke::CallError<R>> for Failure {
-    fn from(error: crate::invoke::CallError<R>) -> Self {
-        match error {
-            crate::invoke::CallError::Refused(refusal) => Self::Failed(format!("the call was refused: {refusal:?}")),
-            crate::invoke::CallError::Failed(reason) => Self::Failed(reason),
-            away => Self::Unavailable(away.to_string()),
-        }
-    }
-}
-
-/// A function that handles events of type `E` on an open transaction.
-///
-/// Implemented for `async fn(&mut Tx, S, Received<E>) -> Result<(), Failure>`.
-pub trait Handler<'a, S, E>: Clone + Send + Sync + 'static {
-    /// What calling it returns.
-    type Future: Future<Output = Result<(), Failure>> + Send + 'a;
-
-    /// Handles one event.
-    fn call(&self, tx: &'a mut Tx, state: S, event: Received<E>) -> Self::Future;
-}
-
-impl<'a, S, E, F, Fut> Handler<'a, S, E> for F
-where
-    F: Fn(&'a mut Tx, S, Received<E>) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), Failure>> + Send + 'a,
-{
-    type Future = Fut;
-
-    fn call(&self, tx: &'a mut Tx, state: S, event: Received<E>) -> Fut {
-        self(tx, state, event)
+impl Consuming {
+    /// As the settings say.
+    pub(crate) fn with(settings: &Settings) -> Result<Self, SettingError> {
+        let attempts: NonZeroU16 = settings.parse("CONSUME_ATTEMPTS", NonZeroU16::MIN.saturating_add(9))?;
+        Ok(Self { attempts: attempts.get().into(), redrives: Redrives::default() })
     }
 }
 
 /// One durable consumer of one service, running.
 pub(crate) struct Consumer<S, E, H> {
     pub(crate) durable: String,
-    pub(crate) service: &'static str,
     pub(crate) state: S,
     pub(crate) handler: H,
     pub(crate) database: Database,
     pub(crate) jetstream: jetstream::Context,
+    pub(crate) consuming: Consuming,
     pub(crate) failures: Failures,
     pub(crate) event: PhantomData<fn() -> E>,
 }
 
-/// How often the handler has failed over a message, by its sequence. Deliveries do not count: most of those that come to
-/// nothing say something about the world, not about the message. A restart forgets, and gives the message more tries.
+/// How often the handler has failed over a message. Deliveries do not count: most of those that come to nothing say
+/// something about the world, not about the message. A restart forgets, and gives the message more tries.
 #[derive(Default)]
-pub(crate) struct Failures(Mutex<HashMap<u64, i64>>);
+pub(crate) struct Failures(Mutex<HashMap<dead::Key, i32>>);
 
 impl Failures {
     /// One more failure of a message; how many that makes.
-    fn count(&self, sequence: u64) -> i64 {
+    fn count(&self, key: dead::Key) -> i32 {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let failures = known.entry(sequence).or_default();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        let failures = known.entry(key).or_default();
         *failures += 1;
         *failures
     }
 
     /// The message is settled.
-    fn forget(&self, sequence: u64) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sequence);
+    fn forget(&self, key: dead::Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
     }
 }
 
@@ -169,6 +131,8 @@ where
         async move {
             let this = Arc::new(self);
             let tasks = TaskTracker::new();
+            let (redriver, stopping) = (Arc::clone(&this), stop.clone());
+            tasks.spawn(async move { redriver.redrive(&stopping).await });
             while !stop.is_cancelled() {
                 if let Err(reason) = this.pull(&stop, &tasks).await {
                     tracing::warn!(consumer = this.durable, reason, "the consumer begins anew");
@@ -254,12 +218,12 @@ where
         }
     }
 
-    async fn settle(&self, message: &jetstream::Message, attempt: i64, stop: &CancellationToken) {
-        let outcome = match envelope::open::<E>(message) {
-            Ok(event) => self.handle(event).await,
-            Err(reason) => Err(Failure::Dead(reason)),
+    async fn settle(&self, delivered: &jetstream::Message, attempt: i64, stop: &CancellationToken) {
+        let message = Message::of(delivered);
+        let (key, outcome) = match message.open::<E>() {
+            Ok(event) => (dead::key_of_event(event.id), self.handle(event).await),
+            Err(reason) => (dead::key_of_message(&message), Err(Failure::Dead(reason))),
         };
-        let sequence = message.info().map_or(0, |info| info.stream_sequence);
         let ack = match outcome {
             Ok(()) => AckKind::Ack,
             // Whatever failed while the process was stopping says nothing about the message.
@@ -268,39 +232,45 @@ where
                 tracing::warn!(reason, "unavailable; trying again");
                 AckKind::Nak(Some(backoff(attempt)))
             }
-            Err(Failure::Dead(reason)) => self.give_up(message, attempt, &Failure::Dead(reason)).await,
-            Err(failure) => match (self.failures.count(sequence), failure) {
-                (ATTEMPTS.., failure) => self.give_up(message, attempt, &failure).await,
+            Err(failure) => match (self.failures.count(key), failure) {
+                (failures, failure) if matches!(failure, Failure::Dead(_)) || failures >= self.consuming.attempts => {
+                    self.give_up((&key, &message), &failure, failures).await
+                }
                 (_, Failure::RetryAfter { delay, reason }) => {
                     tracing::debug!(reason, "trying again");
                     AckKind::Nak(Some(delay))
                 }
                 (failures, failure) => {
                     tracing::warn!(%failure, "trying again");
-                    AckKind::Nak(Some(backoff(failures)))
+                    AckKind::Nak(Some(backoff(failures.into())))
                 }
             },
         };
         if matches!(ack, AckKind::Ack | AckKind::Term) {
-            self.failures.forget(sequence);
+            self.failures.forget(key);
         }
-        if let Err(error) = message.ack_with(ack).await {
+        if let Err(error) = delivered.ack_with(ack).await {
             tracing::debug!(%error, "not acknowledged; it will come again");
         }
     }
 
     /// Keeps a dead message; when even that fails, it is tried again.
-    async fn give_up(&self, message: &jetstream::Message, attempt: i64, failure: &Failure) -> AckKind {
-        match dead::bury(&self.jetstream, self.service, &self.durable, message, failure).await {
-            Ok(()) => {
+    async fn give_up(&self, (key, message): (&dead::Key, &Message), failure: &Failure, failures: i32) -> AckKind {
+        let burying = async {
+            let _turn = self.database.background().await;
+            let mut connection = self.database.connection().await?;
+            dead::bury(&mut connection, &self.durable, (key, message), (&failure.to_string(), failures)).await
+        };
+        let reason = match tokio::time::timeout(BURY_WITHIN, burying).await {
+            Ok(Ok(())) => {
                 tracing::error!(%failure, "the message is dead; see `argosy dead list`");
-                AckKind::Term
+                return AckKind::Term;
             }
-            Err(reason) => {
-                tracing::error!(%failure, reason, "the dead message could not be kept; trying again");
-                AckKind::Nak(Some(backoff(attempt)))
-            }
-        }
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("it took over {BURY_WITHIN:?}"),
+        };
+        tracing::error!(%failure, reason, "the dead message could not be kept; trying again");
+        AckKind::Nak(Some(backoff(failures.into())))
     }
 
     /// All of it within the deadline: a database that has gone silent must not hold the message for good.
@@ -311,24 +281,39 @@ where
         }
     }
 
-    /// The transaction around the handler. A panic is a failure of this message alone.
+    /// The transaction around the handler.
     async fn transact(&self, event: Received<E>) -> Result<(), Failure> {
         // Half of the pool stays for those who wait at the other end of a request.
         let _turn = self.database.background().await;
         let mut tx = self.database.begin().await?;
-        let row =
-            (inbox::consumer.eq(&self.durable), inbox::event_day.eq(event.day()), inbox::event_id.eq(event.id.uuid()));
-        let fresh = insert_into(inbox::table).values(row).on_conflict_do_nothing().execute(&mut tx).await?;
-        if fresh == 0 {
-            tracing::debug!("seen before");
+        if !self.claim(&mut tx, &event, false).await? {
+            tracing::debug!("seen before, or dead");
             return Ok(tx.roll_back().await?);
         }
-        let work = AssertUnwindSafe(self.handler.call(&mut tx, self.state.clone(), event)).catch_unwind();
-        match work.await {
-            Ok(Ok(())) => Ok(tx.commit().await?),
-            Ok(Err(failure)) => Err(failure),
-            Err(_panic) => Err(Failure::Failed("the handler panicked".to_owned())),
-        }
+        self.call(&mut tx, event).await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Marks an event as taken effect of; `false` when it is marked already, or when it is dead and not being redriven.
+    async fn claim(&self, tx: &mut Tx, event: &Received<E>, redriven: bool) -> Result<bool, DatabaseError> {
+        let columns = (inbox::consumer, inbox::event_day, inbox::event_id);
+        let row = (
+            self.durable.as_str().into_sql::<sql_types::Text>(),
+            event.day().into_sql::<sql_types::Date>(),
+            event.id.uuid().into_sql::<sql_types::Uuid>(),
+        );
+        let key = dead::key_of_event(event.id);
+        let dead = dead_letter::consumer.eq(&self.durable).and(dead_letter::digest.eq(key.as_slice()));
+        let alive = not(exists(dead_letter::table.filter(dead)));
+        let row = diesel::select(row).filter(redriven.into_sql::<sql_types::Bool>().or(alive));
+        let marked = insert_into(inbox::table).values(row).into_columns(columns).on_conflict_do_nothing();
+        Ok(marked.execute(tx).await? > 0)
+    }
+
+    /// The handler itself. A panic is a failure of this message alone.
+    async fn call(&self, tx: &mut Tx, event: Received<E>) -> Result<(), Failure> {
+        let work = AssertUnwindSafe(self.handler.call(tx, self.state.clone(), event)).catch_unwind();
+        work.await.unwrap_or_else(|_panic| Err(Failure::Failed("the handler panicked".to_owned())))
     }
 }
 

@@ -6,12 +6,13 @@
 pub mod catalog;
 pub mod invoice;
 pub mod notify;
+pub mod operations;
 pub mod order;
 pub mod payment;
 pub mod shipping;
 pub mod user;
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use poem_openapi::types::Type;
 use serde::{Serialize, de::DeserializeOwned};
@@ -75,9 +76,17 @@ pub trait Call: Serialize + DeserializeOwned + Type + Clone + Send + Sync + 'sta
 
     /// `svc.<service>.<verb_noun>`.
     fn subject() -> String {
-        format!("svc.{}.{}", Self::SERVICE, Self::VERB)
+        Self::subject_at(Self::SERVICE)
+    }
+
+    /// The subject of the same question to another service, where [every](EVERY) one answers it.
+    fn subject_at(service: &str) -> String {
+        format!("svc.{service}.{}", Self::VERB)
     }
 }
+
+/// The [`Call::SERVICE`] of calls that every service answers.
+pub const EVERY: &str = "*";
 
 /// A refusal that cannot occur.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -92,6 +101,25 @@ pub struct Bucket {
     pub max_age: Option<Duration>,
     /// What it may hold at most, in bytes.
     pub max_bytes: i64,
+}
+
+/// A bucket of state: values of type `T` by key (NATS KV). See [`crate::state`].
+#[derive(Debug)]
+pub struct StateBucket<T> {
+    /// Its name; the backing stream is `KV_<name>`.
+    pub name: &'static str,
+    /// How long values live after they were written; `None` keeps them.
+    pub max_age: Option<Duration>,
+    /// What it may hold at most, in bytes.
+    pub max_bytes: i64,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> StateBucket<T> {
+    /// A bucket of this name and these limits.
+    pub const fn new(name: &'static str, max_age: Option<Duration>, max_bytes: i64) -> Self {
+        Self { name, max_age, max_bytes, value: PhantomData }
+    }
 }
 
 /// HTTP bodies over the size of a message, on their way through the gateway.
@@ -116,10 +144,12 @@ macro_rules! event {
 }
 
 macro_rules! call {
-    ($name:ident = $service:literal . $verb:ident -> $reply:ty, or $refusal:ty, idempotent: $idempotent:literal) => {
+    ($name:ident = $service:tt . $verb:ident -> $reply:ty, or $refusal:ty, idempotent: $idempotent:literal
+        $(, deadline_s: $deadline:literal)?) => {
         impl $crate::contracts::Call for $name {
             const SERVICE: &'static str = $service;
             const VERB: &'static str = stringify!($verb);
+            $(const DEADLINE: std::time::Duration = std::time::Duration::from_secs($deadline);)?
             const IDEMPOTENT: bool = $idempotent;
             type Reply = $reply;
             type Refusal = $refusal;

@@ -3,7 +3,8 @@
 //! | setting | meaning | when unset |
 //! |---|---|---|
 //! | `DATABASE_URL` | `postgres://role:password@host:port/database` | required |
-//! | `DATABASE_POOL` | connections at most | 16 |
+//! | `DATABASE_POOL` | connections at most, to each of the two | 16 |
+//! | `DATABASE_REPLICA_URL` | a read replica, for reading what may be a moment old | reads go to `DATABASE_URL` |
 //!
 //! Trap: dropping a [`Tx`] rolls it back, a moment later, in a task of its own. Commit what should last.
 
@@ -54,10 +55,30 @@ pub enum DatabaseError {
     },
 }
 
+impl DatabaseError {
+    /// Whether the database was away, rather than a statement wrong. What a lost connection had begun may have been done.
+    pub fn is_unavailable(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind as Kind, Error};
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Query { source } => match source {
+                Error::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, _)
+                | Error::BrokenTransactionManager => true,
+                // SQLSTATE 57P01 to 57P03, which diesel does not tell apart: PostgreSQL stops, or starts.
+                Error::DatabaseError(Kind::Unknown, words) => ["terminating connection", "the database system is"]
+                    .iter()
+                    .any(|stopping| words.message().starts_with(stopping)),
+                _ => false,
+            },
+        }
+    }
+}
+
 /// A pool of connections to the service's own database.
 #[derive(Clone)]
 pub struct Database {
     pool: Pool<AsyncPgConnection>,
+    replica: Option<Pool<AsyncPgConnection>>,
     url: Arc<str>,
     /// Wakes the relay.
     relay: Wake,
@@ -75,16 +96,16 @@ impl Database {
         let size = settings.parse("DATABASE_POOL", 16_usize)?;
         let connection = connect_patiently(&url).await?;
         migrate(connection, migrations).await?;
-        let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new(&url);
-        let pool = Pool::builder(manager)
-            .max_size(size)
-            .wait_timeout(Some(Duration::from_secs(5)))
-            .create_timeout(Some(Duration::from_secs(5)))
-            .recycle_timeout(Some(Duration::from_secs(2)))
-            .runtime(deadpool::Runtime::Tokio1)
-            .build()
-            .map_err(|error| OpenError::Unreachable(error.to_string()))?;
-        Ok(Self { pool, url: url.into(), relay: Wake::default(), turns: Arc::new(Semaphore::new((size / 2).max(1))) })
+        let pool = open_pool(&url, size)?;
+        let replica = settings.get("DATABASE_REPLICA_URL")?;
+        let replica = replica.map(|url| open_pool(&guarded(&url), size)).transpose()?;
+        Ok(Self {
+            pool,
+            replica,
+            url: url.into(),
+            relay: Wake::default(),
+            turns: Arc::new(Semaphore::new((size / 2).max(1))),
+        })
     }
 
     /// A connection for reading; each statement is its own transaction.
@@ -93,6 +114,22 @@ impl Database {
     /// [`DatabaseError::Unreachable`] when none can be had within five seconds.
     pub async fn connection(&self) -> Result<Connection, DatabaseError> {
         self.pool.get().await.map_err(|error| DatabaseError::Unreachable { reason: error.to_string() })
+    }
+
+    /// A connection for reading what may be a moment old, from the replica when there is one that answers. Never for
+    /// deciding what to write, nor for showing people what they have just written.
+    ///
+    /// # Errors
+    /// As [`Database::connection`].
+    pub async fn replica(&self) -> Result<Connection, DatabaseError> {
+        let Some(replica) = &self.replica else { return self.connection().await };
+        match replica.get().await {
+            Ok(connection) => Ok(connection),
+            Err(error) => {
+                tracing::warn!(%error, "the read replica does not answer; reading from the primary");
+                self.connection().await
+            }
+        }
     }
 
     /// Begins a transaction (read committed).
@@ -123,6 +160,17 @@ impl Database {
     pub(crate) const fn relay(&self) -> &Wake {
         &self.relay
     }
+}
+
+fn open_pool(url: &str, size: usize) -> Result<Pool<AsyncPgConnection>, OpenError> {
+    Pool::builder(AsyncDieselConnectionManager::<AsyncPgConnection>::new(url))
+        .max_size(size)
+        .wait_timeout(Some(Duration::from_secs(5)))
+        .create_timeout(Some(Duration::from_secs(5)))
+        .recycle_timeout(Some(Duration::from_secs(2)))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(|error| OpenError::Unreachable(error.to_string()))
 }
 
 /// A pooled connection.

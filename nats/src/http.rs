@@ -12,7 +12,7 @@ mod endpoint;
 mod response;
 
 pub use body::Body;
-pub use client::{Answered, Forward, ForwardError};
+pub use client::{Answered, Forward, ForwardError, Forwarder};
 pub(crate) use endpoint::{overloaded, responder};
 pub use response::{Accepted, Created, File, Listed, NoContent};
 

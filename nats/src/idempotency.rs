@@ -4,12 +4,21 @@
 //! all. The first answer is kept for 24 hours and replayed; the same key with another body is refused, and so is one whose
 //! first request is still running.
 //!
-//! Trap: claim before any other effect of the transaction, store the answer as its last.
+//! Two ways: [`claim`], where one transaction does the work of one request, and [`Keyed`], where the work is done before
+//! and the writes of many requests share a transaction: then the key is claimed together with its final answer
+//! ([`claim_all`]), and [`InFlight`] tells a repeat that the first request still runs.
+//!
+//! Trap: claim before any other effect of the transaction, store the answer as its last. With `claim_all`, two instances
+//! may do the work of one key at once; the one whose claim comes second has to undo its own.
 
-use std::time::Duration;
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, insert_into, sql_types};
-use diesel_async::RunQueryDsl;
+use diesel::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, insert_into, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},
@@ -117,12 +126,9 @@ pub async fn claim<Q: Serialize, T: DeserializeOwned>(
     let principal = principal.to_string();
     let Some(key) = key else { return Ok(Claim::New(Slot { principal, operation, key: None })) };
     if !lock_patiently(tx, &principal, operation, &key).await? {
-        return Err(Problem::new(
-            Code::IdempotencyKeyInFlight,
-            "The first request with this Idempotency-Key is still running; try again in a moment.",
-        ));
+        return Err(in_flight());
     }
-    let hash = Sha256::digest(serde_json::to_vec(request)?).to_vec();
+    let hash = hash_of(request)?;
     let fresh = insert_into(idempotency::table)
         .values((
             idempotency::principal.eq(&principal),
@@ -142,13 +148,178 @@ pub async fn claim<Q: Serialize, T: DeserializeOwned>(
         .first(tx)
         .await?;
     if first_hash != hash {
-        return Err(Problem::new(
-            Code::IdempotencyKeyReused,
-            "This Idempotency-Key was used before with another body; use a new key for a new request.",
-        ));
+        return Err(reused());
     }
     let body = serde_json::from_str(body.as_deref().unwrap_or("null"))?;
     Ok(Claim::Replay { location: location.unwrap_or_default(), body })
+}
+
+fn hash_of<Q: Serialize>(request: &Q) -> Result<Vec<u8>, Problem> {
+    Ok(Sha256::digest(serde_json::to_vec(request)?).to_vec())
+}
+
+/// The first request with this key still runs.
+pub fn in_flight() -> Problem {
+    let detail = "The first request with this Idempotency-Key is still running; try again in a moment.";
+    Problem::new(Code::IdempotencyKeyInFlight, detail)
+}
+
+fn reused() -> Problem {
+    let detail = "This Idempotency-Key was used before with another body; use a new key for a new request.";
+    Problem::new(Code::IdempotencyKeyReused, detail)
+}
+
+/// A request with its key, for [`claim_all`].
+#[derive(Debug, Clone)]
+pub struct Keyed {
+    principal: String,
+    operation: &'static str,
+    key: IdempotencyKey,
+    hash: Vec<u8>,
+}
+
+/// The answer that the first request with a key got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered<T> {
+    /// Its `Location`.
+    pub location: String,
+    /// Its body.
+    pub body: T,
+}
+
+/// An answer as it is kept with its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    status: u16,
+    location: String,
+    body: String,
+}
+
+impl KeptAnswer {
+    /// The answer with this status, `Location` and body.
+    ///
+    /// # Errors
+    /// When the body cannot be written as JSON.
+    pub fn new<T: Serialize>(status: u16, location: &str, body: &T) -> serde_json::Result<Self> {
+        Ok(Self { status, location: location.to_owned(), body: serde_json::to_string(body)? })
+    }
+}
+
+impl Keyed {
+    /// `request` of `principal` to `operation`, under `key`.
+    ///
+    /// # Errors
+    /// When the request cannot be written as JSON.
+    pub fn new<Q: Serialize>(
+        principal: &impl ToString,
+        operation: &'static str,
+        key: IdempotencyKey,
+        request: &Q,
+    ) -> Result<Self, Problem> {
+        Ok(Self { principal: principal.to_string(), operation, key, hash: hash_of(request)? })
+    }
+
+    /// The answer that this request got before; `None` when it is new.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key belongs to another request.
+    pub async fn answered<T: DeserializeOwned>(
+        &self,
+        connection: &mut AsyncPgConnection,
+    ) -> Result<Option<Answered<T>>, Problem> {
+        let found: Option<(Vec<u8>, Option<String>, Option<String>)> = idempotency::table
+            .find((&self.principal, self.operation, &self.key.0))
+            .select((idempotency::request_hash, idempotency::location, idempotency::body))
+            .first(connection)
+            .await
+            .optional()?;
+        let Some((hash, location, body)) = found else { return Ok(None) };
+        if hash != self.hash {
+            return Err(reused());
+        }
+        let body = serde_json::from_str(body.as_deref().unwrap_or("null"))?;
+        Ok(Some(Answered { location: location.unwrap_or_default(), body }))
+    }
+
+    fn name(&self) -> (&str, &str, &str) {
+        (&self.principal, self.operation, &self.key.0)
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = idempotency)]
+struct NewAnswer<'a> {
+    principal: &'a str,
+    operation: &'a str,
+    key: &'a str,
+    request_hash: &'a [u8],
+    status: i16,
+    location: &'a str,
+    body: &'a str,
+}
+
+/// Claims the keys of these requests, each together with its answer, in one statement; tells which of them are ours. A key
+/// that another transaction is claiming is waited for.
+///
+/// # Errors
+/// The database's.
+pub async fn claim_all(tx: &mut Tx, requests: &[(&Keyed, &KeptAnswer)]) -> Result<Vec<bool>, DatabaseError> {
+    // Everyone waits for keys in the same order, so nobody waits in a circle.
+    let mut sorted: Vec<&(&Keyed, &KeptAnswer)> = requests.iter().collect();
+    sorted.sort_by_key(|(keyed, _)| keyed.name());
+    let rows: Vec<NewAnswer<'_>> = sorted
+        .into_iter()
+        .map(|(keyed, answer)| NewAnswer {
+            principal: &keyed.principal,
+            operation: keyed.operation,
+            key: &keyed.key.0,
+            request_hash: &keyed.hash,
+            status: i16::try_from(answer.status).unwrap_or_default(),
+            location: &answer.location,
+            body: &answer.body,
+        })
+        .collect();
+    let claimed: Vec<(String, String, String)> = insert_into(idempotency::table)
+        .values(&rows)
+        .on_conflict_do_nothing()
+        .returning((idempotency::principal, idempotency::operation, idempotency::key))
+        .get_results(tx)
+        .await?;
+    let mut claimed: HashSet<(&str, &str, &str)> =
+        claimed.iter().map(|(principal, operation, key)| (&**principal, &**operation, &**key)).collect();
+    // Taken out as it is met: of two requests with one key in one batch, the first is the one that was written.
+    Ok(requests.iter().map(|(keyed, _)| claimed.remove(&keyed.name())).collect())
+}
+
+type Running = HashSet<(String, &'static str, String)>;
+
+/// The requests of this instance that run, by their keys; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct InFlight(Arc<Mutex<Running>>);
+
+impl InFlight {
+    /// Notes that this request runs, until the guard is dropped.
+    ///
+    /// # Errors
+    /// `idempotency_key_in_flight` when one with its key does already.
+    pub fn begin(&self, keyed: &Keyed) -> Result<InFlightGuard, Problem> {
+        let name = (keyed.principal.clone(), keyed.operation, keyed.key.0.clone());
+        let fresh = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
+        if fresh { Ok(InFlightGuard { running: self.clone(), name }) } else { Err(in_flight()) }
+    }
+}
+
+/// A request that runs.
+#[derive(Debug)]
+pub struct InFlightGuard {
+    running: InFlight,
+    name: (String, &'static str, String),
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
 }
 
 impl Slot {
@@ -206,4 +377,22 @@ pub(crate) async fn forget_old(database: &Database) -> Result<(), DatabaseError>
     .execute(&mut connection)
     .await?;
     Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_in_flight_until_its_request_ends() {
+        let running = InFlight::default();
+        let keyed = |who: &str, key: &str| Keyed::new(&who, "place_order", key.parse().unwrap(), &"body").unwrap();
+        let first = running.begin(&keyed("ada", "k1")).unwrap();
+        assert_eq!(running.begin(&keyed("ada", "\"k1\"")).unwrap_err().code(), Code::IdempotencyKeyInFlight);
+        let (other_key, other_caller) = (running.begin(&keyed("ada", "k2")), running.begin(&keyed("bob", "k1")));
+        assert!(other_key.is_ok() && other_caller.is_ok());
+        drop(first);
+        assert!(running.begin(&keyed("ada", "k1")).is_ok());
+    }
 }

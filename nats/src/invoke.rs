@@ -1,22 +1,34 @@
-//! Service invocation: typed request-reply over NATS, with a deadline and one retry layer.
+//! Service invocation: typed request-reply over NATS, by the policy `call` ([`crate::resilience`]).
 //!
 //! A call goes to `svc.<service>.<verb_noun>`; one instance of the service's queue group answers. The remaining time
 //! travels in `Argosy-Deadline`, so nobody works for a caller that has gone. "No responders" is [`CallError::Unavailable`]
-//! at once, not a timeout. Only calls that their contract names idempotent are repeated, once.
+//! after the policy's few tries, not a timeout. Only calls that their contract names idempotent are repeated after one.
 //!
 //! Trap: what a call carries does not survive a crash. What must happen is an event.
 
-use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use async_nats::{Client, HeaderMap, client::RequestErrorKind, service::Request};
+use async_nats::{Client, HeaderMap, client::RequestErrorKind};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use serde::Serialize;
 
 use crate::{
+    connect::Requests,
     contracts::Call,
     database::DatabaseError,
     problem::{Code, Problem},
+    resilience::{Guards, Policy, Shut, Verdict, within},
+    service::Request,
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
 
@@ -61,7 +73,7 @@ pub enum CallError<R: fmt::Debug> {
 
 impl<R: fmt::Debug> From<diesel::result::Error> for CallError<R> {
     fn from(error: diesel::result::Error) -> Self {
-        Self::Failed(error.to_string())
+        DatabaseError::from(error).into()
     }
 }
 
@@ -69,6 +81,8 @@ impl<R: fmt::Debug> From<DatabaseError> for CallError<R> {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Unreachable { .. } => Self::Unavailable { service: "database" },
+            // The connection broke over a statement; it may have been the commit.
+            DatabaseError::Query { .. } if error.is_unavailable() => Self::TimedOut { service: "database" },
             DatabaseError::Query { .. } => Self::Failed(error.to_string()),
         }
     }
@@ -93,43 +107,73 @@ impl<R: fmt::Debug> CallError<R> {
 /// Calls other services; cheap to clone.
 #[derive(Clone)]
 pub struct Caller {
-    client: Client,
+    requests: Requests,
+    guards: Guards,
 }
 
 impl Caller {
-    /// Over this connection; the user's permissions decide which calls can be made.
-    pub const fn new(client: Client) -> Self {
-        Self { client }
+    /// Over this connection, by the policy `call`; the user's permissions decide which calls can be made.
+    pub fn new(client: Client) -> Self {
+        Self::over(Requests::over(client), Policy::CALL)
     }
 
-    /// Asks, within the contract's deadline; repeats once when the contract says that is harmless.
+    /// Over these connections, by this policy.
+    pub fn over(requests: Requests, policy: Policy) -> Self {
+        Self { requests, guards: Guards::new(policy) }
+    }
+
+    /// Asks, within the contract's deadline. Tried again when nobody was there, or when the contract says that asking
+    /// twice is harmless.
     ///
     /// # Errors
     /// See [`CallError`].
     pub async fn call<C: Call>(&self, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
-        match self.attempt(question).await {
-            Err(first @ (CallError::Unavailable { .. } | CallError::TimedOut { .. })) if C::IDEMPOTENT => {
-                // A restarting instance is back within moments; a crowd of callers should not be.
-                tokio::time::sleep(Duration::from_millis(rand::random_range(20..80))).await;
-                match (first, self.attempt(question).await) {
-                    // The first attempt may have had its effect: that the second met nobody does not undo it.
-                    (first @ CallError::TimedOut { .. }, Err(CallError::Unavailable { .. })) => Err(first),
-                    (_, outcome) => outcome,
+        self.call_at(C::SERVICE, question).await
+    }
+
+    /// As [`Caller::call`], to a service of our choice: for calls that every service answers.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub async fn call_at<C: Call>(&self, service: &str, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
+        let failed = |error: &dyn fmt::Display| CallError::Failed(error.to_string());
+        let payload = Bytes::from(serde_json::to_vec(question).map_err(|error| failed(&error))?);
+        // An earlier try may have had its effect: that a later one met nobody does not undo it.
+        let doubtful = AtomicBool::new(false);
+        let guard = self.guards.of(service);
+        let answered = guard.run(C::DEADLINE, judge::<C>, |time| {
+            let (payload, doubtful) = (payload.clone(), &doubtful);
+            async move {
+                let outcome = self.attempt::<C>(service, payload, time).await;
+                if matches!(outcome, Err(CallError::TimedOut { .. })) {
+                    doubtful.store(true, Ordering::Relaxed);
                 }
+                outcome
             }
-            outcome => outcome,
+        });
+        match answered.await {
+            Ok(Err(CallError::Unavailable { .. })) if doubtful.load(Ordering::Relaxed) => {
+                Err(CallError::TimedOut { service: C::SERVICE })
+            }
+            Ok(outcome) => outcome,
+            Err(Shut::Open | Shut::Full) => Err(CallError::Unavailable { service: C::SERVICE }),
+            Err(Shut::TimeIsUp) => Err(CallError::TimedOut { service: C::SERVICE }),
         }
     }
 
-    async fn attempt<C: Call>(&self, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
+    async fn attempt<C: Call>(
+        &self,
+        service: &str,
+        payload: Bytes,
+        time: Duration,
+    ) -> Result<C::Reply, CallError<C::Refusal>> {
         let failed = |error: &dyn fmt::Display| CallError::Failed(error.to_string());
-        let payload = serde_json::to_vec(question).map_err(|error| failed(&error))?;
         let trace = Trace::current();
         let mut headers = HeaderMap::new();
         headers.insert(TRACEPARENT, trace.traceparent().as_str());
         headers.insert(REQUEST_ID, trace.request_id());
-        headers.insert(DEADLINE, C::DEADLINE.as_millis().to_string().as_str());
-        let message = ask(&self.client, C::subject(), headers, payload.into(), C::DEADLINE).await;
+        let subject = C::subject_at(service);
+        let message = ask(&self.requests, subject.clone(), headers, payload, time).await;
         let message = message.map_err(|error| match error {
             AskError::Unavailable => CallError::Unavailable { service: C::SERVICE },
             AskError::TimedOut => CallError::TimedOut { service: C::SERVICE },
@@ -143,8 +187,17 @@ impl Caller {
             }
             Some(BUSY) => Err(CallError::Unavailable { service: C::SERVICE }),
             Some(TIMED_OUT) => Err(CallError::TimedOut { service: C::SERVICE }),
-            _ => Err(CallError::Failed(format!("{} could not answer", C::subject()))),
+            _ => Err(CallError::Failed(format!("{subject} could not answer"))),
         }
+    }
+}
+
+/// What an outcome says about the service that was asked.
+fn judge<C: Call>(outcome: &Result<C::Reply, CallError<C::Refusal>>) -> Verdict {
+    match outcome {
+        Err(CallError::Unavailable { .. }) => Verdict::Nobody,
+        Err(CallError::TimedOut { .. }) => Verdict::Failed { again: C::IDEMPOTENT },
+        Ok(_) | Err(CallError::Refused(_) | CallError::Failed(_)) => Verdict::Fine,
     }
 }
 
@@ -158,22 +211,24 @@ pub(crate) enum AskError {
     Broken(String),
 }
 
-/// Sends a request message and waits for its reply, in all at most `patience`.
+/// Sends a request message and waits for its reply, in all at most `time`; both sides know when that is over.
 pub(crate) async fn ask(
-    client: &Client,
+    requests: &Requests,
     subject: String,
     mut headers: HeaderMap,
     payload: Bytes,
-    patience: Duration,
+    time: Duration,
 ) -> Result<async_nats::Message, AskError> {
+    let client = requests.client();
     // While disconnected the client would queue the request, and send it when nobody waits any more.
     if client.connection_state() != async_nats::connection::State::Connected {
         return Err(AskError::Unavailable);
     }
-    let expires = chrono::Utc::now() + patience;
+    let expires = chrono::Utc::now() + time;
     headers.insert(EXPIRES, expires.timestamp_millis().to_string().as_str());
-    let request = async_nats::Request::new().payload(payload).headers(headers).timeout(Some(patience));
-    match tokio::time::timeout(patience, client.send_request(subject, request)).await {
+    headers.insert(DEADLINE, time.as_millis().to_string().as_str());
+    let request = async_nats::Request::new().payload(payload).headers(headers).timeout(Some(time));
+    let answered = match tokio::time::timeout(time, client.send_request(subject, request)).await {
         Ok(Ok(message)) => Ok(message),
         Ok(Err(error)) => Err(match error.kind() {
             RequestErrorKind::NoResponders => AskError::Unavailable,
@@ -181,7 +236,17 @@ pub(crate) async fn ask(
             _ => AskError::Broken(error.to_string()),
         }),
         Err(_elapsed) => Err(AskError::TimedOut),
+    };
+    if matches!(answered, Err(AskError::TimedOut)) {
+        requests.timed_out(1);
     }
+    answered
+}
+
+/// What the caller of a request still waits, by its own header; `otherwise` when it does not say.
+pub(crate) fn patience(headers: Option<&HeaderMap>, otherwise: Duration) -> Duration {
+    let header = headers.and_then(|headers| headers.get(DEADLINE));
+    header.and_then(|text| text.as_str().parse().ok()).map_or(otherwise, Duration::from_millis)
 }
 
 /// Whether the time in an [`EXPIRES`] header is over; one that cannot be read is not.
@@ -226,8 +291,7 @@ where
                 header(TRACEPARENT).map(|value| value.as_str()),
                 header(REQUEST_ID).map(|value| value.as_str()),
             );
-            let deadline =
-                header(DEADLINE).and_then(|text| text.as_str().parse().ok()).map_or(C::DEADLINE, Duration::from_millis);
+            let deadline = patience(request.message.headers.as_ref(), C::DEADLINE);
             let span =
                 tracing::info_span!("answer", call = C::VERB, request_id = trace.request_id(), trace_id = %trace);
             let question = serde_json::from_slice::<C>(&request.message.payload);
@@ -235,10 +299,10 @@ where
                 match question {
                     Ok(question) => {
                         let answering = AssertUnwindSafe(handler.answer(state, question)).catch_unwind();
-                        match tokio::time::timeout(deadline, answering).await {
-                            Ok(Ok(outcome)) => outcome,
-                            Ok(Err(_panic)) => Err(CallError::Failed("the handler panicked".to_owned())),
-                            Err(_elapsed) => Err(CallError::TimedOut { service: C::SERVICE }),
+                        match within(deadline, answering).await {
+                            Some(Ok(outcome)) => outcome,
+                            Some(Err(_panic)) => Err(CallError::Failed("the handler panicked".to_owned())),
+                            None => Err(CallError::TimedOut { service: C::SERVICE }),
                         }
                     }
                     Err(error) => Err(CallError::Failed(format!("the question is no {}: {error}", C::VERB))),
@@ -273,12 +337,14 @@ fn respond(request: Request, outcome: &'static str, body: &impl Serialize) -> Bo
     async move {
         let mut headers = HeaderMap::new();
         headers.insert(OUTCOME, outcome);
-        let response = match (payload, outcome) {
-            (Ok(payload), OK | REFUSED) => Ok(payload.into()),
-            _ => Err(async_nats::service::error::Error { status: outcome.to_owned(), code: 500 }),
-        };
-        if let Err(error) = request.respond_with_headers(response, headers).await {
-            tracing::warn!(%error, "the answer could not be sent");
+        match (payload, outcome) {
+            (Ok(payload), OK | REFUSED) => request.respond(headers, payload.into(), None).await,
+            _ => {
+                // As the service API has it, so that the nats CLI shows it as an error.
+                headers.insert("Nats-Service-Error", outcome);
+                headers.insert("Nats-Service-Error-Code", "500");
+                request.respond(headers, Bytes::new(), Some(outcome)).await;
+            }
         }
     }
     .boxed()

@@ -3,6 +3,8 @@
 //! The lists in each service's `lib.rs` are the only place where this is written. From them are generated the topology and
 //! the broker's permissions, `openapi.json`, `asyncapi.json` and the communication matrix in the docs.
 
+use std::time::Duration;
+
 use poem_openapi::{registry::Registry, types::Type};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +32,8 @@ pub struct Manifest {
     pub consumes: Vec<ConsumerEntry>,
     /// The buckets it uses.
     pub buckets: Vec<BucketEntry>,
+    /// The buckets of state it uses.
+    pub states: Vec<BucketEntry>,
     /// What it does on a clock.
     pub jobs: Vec<JobEntry>,
     /// The work queues in tables that it works off.
@@ -99,6 +103,8 @@ pub struct JobEntry {
     pub name: String,
     /// How often, in milliseconds.
     pub every_ms: u64,
+    /// Whether it runs on one instance at a time.
+    pub one_at_a_time: bool,
 }
 
 /// A JSON Schema by name, with the schemas it refers to.
@@ -146,6 +152,13 @@ impl EventEntry {
 impl ConsumerEntry {
     pub(crate) fn of<E: Event>(durable: String) -> Self {
         Self { durable, stream: E::stream(), event_type: E::event_type(), filter: E::subject_filter() }
+    }
+}
+
+impl JobEntry {
+    pub(crate) fn of(name: &str, period: Duration, one_at_a_time: bool) -> Self {
+        let every_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+        Self { name: name.to_owned(), every_ms, one_at_a_time }
     }
 }
 

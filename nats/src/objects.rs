@@ -105,6 +105,20 @@ impl Objects {
         }
     }
 
+    /// Whether the store has the object.
+    ///
+    /// # Errors
+    /// [`ObjectError::Store`].
+    pub async fn has(&self, bucket: Bucket, name: &str) -> Result<bool, ObjectError> {
+        let store = self.store(bucket.name).await?;
+        match tokio::time::timeout(DEADLINE, store.info(name)).await {
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) if error.kind() == jetstream::object_store::InfoErrorKind::NotFound => Ok(false),
+            Ok(Err(error)) => Err(failed(bucket.name, &error)),
+            Err(elapsed) => Err(failed(bucket.name, &elapsed)),
+        }
+    }
+
     /// The object as a reader, for streaming.
     ///
     /// # Errors

@@ -9,13 +9,15 @@
 
 pub(crate) mod detector;
 pub(crate) mod relay;
+pub(crate) mod republish;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::Utc;
-use diesel::{ExpressionMethods, insert_into};
+use diesel::{ExpressionMethods, Insertable, insert_into};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::{
     contracts::Event,
@@ -30,29 +32,25 @@ use crate::{
 /// How many shards the aggregates of a service fall into.
 pub(crate) const SHARDS: i16 = 16;
 
+/// An event of one of many requests that are written together, with the trace of its own request.
+#[derive(Debug, Clone)]
+pub struct Traced<E> {
+    /// What happened.
+    pub event: E,
+    /// The request it happened in.
+    pub trace: Trace,
+}
+
 impl Tx {
     /// Records that `event` happened; it is published once this transaction has committed.
     ///
     /// # Errors
     /// When the insert fails; the transaction is then lost as a whole.
     pub async fn record<E: Event>(&mut self, event: &E) -> Result<EventId, DatabaseError> {
-        let id = EventId::new();
-        let entity_id = event.entity_id();
-        let shard = shard_of(&entity_id);
-        let headers: Map<String, Value> =
-            envelope(id, event).into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect();
-        let payload =
-            serde_json::to_string(event).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
-        let log_id: i64 = insert_into(event_log::table)
-            .values((
-                event_log::event_id.eq(id.uuid()),
-                event_log::shard.eq(shard),
-                event_log::entity_id.eq(&entity_id),
-                event_log::subject.eq(event.subject()),
-                event_log::headers.eq(Value::Object(headers)),
-                event_log::payload.eq(payload),
-            ))
-            .returning(event_log::id)
+        let entry = Entry::of(event, &Trace::current())?;
+        let (log_id, shard): (i64, i16) = insert_into(event_log::table)
+            .values(&entry)
+            .returning((event_log::id, event_log::shard))
             .get_result(self)
             .await?;
         insert_into(outbox_pending::table)
@@ -60,14 +58,74 @@ impl Tx {
             .execute(self)
             .await?;
         self.wakes.push(self.relay.clone());
-        Ok(id)
+        Ok(EventId::from_uuid(entry.event_id))
+    }
+
+    /// As [`Tx::record`] for many events at once, in two statements. Events of one entity keep the order of `events`.
+    ///
+    /// # Errors
+    /// As [`Tx::record`].
+    pub async fn record_all<E: Event>(&mut self, events: &[Traced<E>]) -> Result<(), DatabaseError> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let entries: Vec<Entry> =
+            events.iter().map(|traced| Entry::of(&traced.event, &traced.trace)).collect::<Result<_, _>>()?;
+        let logged: Vec<(i64, i16)> = insert_into(event_log::table)
+            .values(&entries)
+            .returning((event_log::id, event_log::shard))
+            .get_results(self)
+            .await?;
+        let pending: Vec<_> = logged
+            .into_iter()
+            .map(|(id, shard)| (outbox_pending::id.eq(id), outbox_pending::shard.eq(shard)))
+            .collect();
+        insert_into(outbox_pending::table).values(&pending).execute(self).await?;
+        self.wakes.push(self.relay.clone());
+        Ok(())
+    }
+}
+
+/// A row of `event_log` that is to be written.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = event_log)]
+struct Entry {
+    event_id: Uuid,
+    shard: i16,
+    entity_id: String,
+    subject: String,
+    headers: Value,
+    payload: String,
+}
+
+impl Entry {
+    fn of<E: Event>(event: &E, trace: &Trace) -> Result<Self, DatabaseError> {
+        let id = EventId::new();
+        let entity_id = event.entity_id();
+        let headers: Map<String, Value> = headers(id, event, trace)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), Value::String(value)))
+            .collect();
+        let payload =
+            serde_json::to_string(event).map_err(|error| diesel::result::Error::SerializationError(error.into()))?;
+        Ok(Self {
+            event_id: id.uuid(),
+            shard: shard_of(&entity_id),
+            entity_id,
+            subject: event.subject(),
+            headers: Value::Object(headers),
+            payload,
+        })
     }
 }
 
 /// The headers of an event's message: CloudEvents 1.0 in binary content mode (NATS protocol binding), the trace of the
 /// running task, and the deduplication id.
 pub fn envelope<E: Event>(id: EventId, event: &E) -> Vec<(&'static str, String)> {
-    let trace = Trace::current();
+    headers(id, event, &Trace::current())
+}
+
+fn headers<E: Event>(id: EventId, event: &E, trace: &Trace) -> Vec<(&'static str, String)> {
     vec![
         ("ce-specversion", "1.0".to_owned()),
         ("ce-id", id.uuid().to_string()),
@@ -82,15 +140,14 @@ pub fn envelope<E: Event>(id: EventId, event: &E) -> Vec<(&'static str, String)>
     ]
 }
 
-/// Forgets published events after 30 days and inbox rows after 40, a bounded number at a time. Streams keep events for
-/// three days, so no repeat can come from further back.
-pub(crate) async fn forget_old(database: &Database) -> Result<(), DatabaseError> {
+/// Forgets published events after 30 days, a bounded number at a time, and inbox rows after 40; sees to it that the coming
+/// days have their partitions. Streams keep events for three days, so no repeat can come from further back.
+pub(crate) async fn keep_house(database: &Database) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
     for statement in [
+        "select keep_inbox_days(current_date - 3, current_date + 3, current_date - 40)",
         "delete from event_log where id in (select id from event_log where created_at < now() - interval '30 days'
              and not exists (select from outbox_pending where outbox_pending.id = event_log.id) limit 100000)",
-        "delete from inbox where ctid = any(array(
-             select ctid from inbox where event_day < current_date - 40 limit 100000))",
     ] {
         diesel::sql_query(statement).execute(&mut connection).await?;
     }

@@ -7,10 +7,13 @@
 //! Trap: order of shutdown. Unsubscribe first, finish what was begun, flush, then drop the connection; the client's own
 //! drain would cut off answers.
 
+mod discovery;
+mod endpoint;
+mod jobs;
 mod ops;
 mod run;
 
-use std::{future::Future, marker::PhantomData, panic::AssertUnwindSafe, time::Duration};
+use std::{future::Future, marker::PhantomData, time::Duration};
 
 use async_nats::{Client, jetstream};
 use diesel_migrations::EmbeddedMigrations;
@@ -19,17 +22,20 @@ use poem::{EndpointExt, Route};
 use poem_openapi::{OpenApi, OpenApiService};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use endpoint::Request;
 pub use run::{Running, main, process};
 
 use crate::{
     config::{SettingError, Settings},
-    connect::ConnectError,
-    consume::{Consumer, Failures, Handler},
-    contracts::{Bucket, Call, Event, TRANSFER},
+    connect::{ConnectError, Requests},
+    consume::{Consumer, Consuming, Failures, Handler},
+    contracts::{Bucket, Call, Event, StateBucket, TRANSFER, operations::AuditCheck},
     database::{Database, DatabaseError, OpenError},
     invoke::{self, Answer, Caller, Responder},
+    lock::Lock,
     manifest::{BucketEntry, CallEntry, ConsumerEntry, EventEntry, JobEntry, Manifest},
     objects::Objects,
+    state::State,
     work::Queue,
 };
 
@@ -45,7 +51,9 @@ pub struct Runtime {
     /// The object store.
     pub objects: Objects,
     pub(crate) client: Client,
+    pub(crate) requests: Requests,
     pub(crate) jetstream: jetstream::Context,
+    pub(crate) consuming: Consuming,
 }
 
 /// Why a service could not start: a sentence for the person who starts it.
@@ -65,11 +73,9 @@ pub enum StartError {
     Other(String),
 }
 
-/// A job that takes longer is cut off; what it had not committed is done in its next run.
-const JOB_DEADLINE: Duration = Duration::from_secs(300);
-
 type Init<S> = Box<dyn FnOnce(Runtime) -> BoxFuture<'static, Result<S, StartError>> + Send>;
 type Task<S> = Box<dyn FnOnce(S, &Runtime, CancellationToken) -> BoxFuture<'static, ()> + Send>;
+type Auditor<S> = Box<dyn Fn(S) -> BoxFuture<'static, Result<Vec<AuditCheck>, DatabaseError>> + Send + Sync>;
 type Api<S> = Box<dyn FnOnce(S) -> poem::endpoint::BoxEndpoint<'static> + Send>;
 
 /// A service that answers on `subject`.
@@ -88,6 +94,7 @@ pub struct Service<S> {
     api: Option<Api<S>>,
     answering: Vec<Answering<S>>,
     tasks: Vec<Task<S>>,
+    auditor: Option<Auditor<S>>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Service<S> {
@@ -100,7 +107,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         let manifest =
             Manifest { service: name.to_owned(), description: description.to_owned(), ..Manifest::default() };
         let init: Init<S> = Box::new(move |runtime| init(runtime).boxed());
-        Self { manifest, name, migrations, init, api: None, answering: Vec::new(), tasks: Vec::new() }
+        Self { manifest, name, migrations, init, api: None, answering: Vec::new(), tasks: Vec::new(), auditor: None }
     }
 
     /// Serves this API through the gateway; its endpoints get the state as `Data<&S>`.
@@ -141,16 +148,16 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Takes events of type `E`; `what` it does names the durable consumer `<service>-<what>`.
     #[must_use]
     pub fn consume<E: Event, H: for<'a> Handler<'a, S, E>>(mut self, what: &str, handler: H) -> Self {
-        let (service, durable) = (self.name, format!("{}-{what}", self.name));
+        let durable = format!("{}-{what}", self.name);
         self.manifest.consumes.push(ConsumerEntry::of::<E>(durable.clone()));
         self.tasks.push(Box::new(move |state, runtime, stop| {
             let consumer = Consumer {
                 durable,
-                service,
                 state,
                 handler,
                 database: runtime.database.clone(),
                 jetstream: runtime.jetstream.clone(),
+                consuming: runtime.consuming.clone(),
                 failures: Failures::default(),
                 event: PhantomData::<fn() -> E>,
             };
@@ -166,6 +173,15 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         self
     }
 
+    /// Uses a bucket of state.
+    #[must_use]
+    pub fn state<T>(mut self, bucket: &StateBucket<T>, writes: bool) -> Self {
+        let max_age_s = bucket.max_age.map(|age| age.as_secs());
+        let entry = BucketEntry { name: bucket.name.to_owned(), writes, max_age_s, max_bytes: bucket.max_bytes };
+        self.manifest.states.push(entry);
+        self
+    }
+
     /// Runs `job` again and again, `period` apart; several instances each run it, so it must bear that.
     #[must_use]
     pub fn every<F, Fut, E>(mut self, name: &'static str, period: Duration, job: F) -> Self
@@ -174,27 +190,31 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: std::fmt::Display + Send + 'static,
     {
-        let every_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
-        self.manifest.jobs.push(JobEntry { name: name.to_owned(), every_ms });
+        self.manifest.jobs.push(JobEntry::of(name, period, false));
         self.tasks.push(Box::new(move |state, _runtime, stop| {
-            async move {
-                while !stop.is_cancelled() {
-                    let work = AssertUnwindSafe(async { job(state.clone()).await }).catch_unwind();
-                    match tokio::time::timeout(JOB_DEADLINE, work).await {
-                        Ok(Ok(Ok(()))) => {}
-                        Ok(Ok(Err(error))) => tracing::warn!(job = name, %error, "the job failed; it runs again"),
-                        Ok(Err(_panic)) => tracing::error!(job = name, "the job panicked; it runs again"),
-                        Err(_elapsed) => {
-                            tracing::error!(job = name, "the job took over {JOB_DEADLINE:?}; it runs again")
-                        }
-                    }
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(period) => {}
-                    }
-                }
-            }
-            .boxed()
+            async move { jobs::run(name, period, || job(state.clone()), &stop).await }.boxed()
+        }));
+        self
+    }
+
+    /// As [`Service::every`], on one instance at a time; another takes over when that is gone. It saves doing work twice,
+    /// and promises nothing more (see [`crate::lock`]): the job must bear being run by two at once.
+    #[must_use]
+    pub fn every_on_one<F, Fut, E>(mut self, name: &'static str, period: Duration, job: F) -> Self
+    where
+        F: Fn(S) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), E>> + Send + 'static,
+        E: std::fmt::Display + Send + 'static,
+    {
+        self.manifest.jobs.push(JobEntry::of(name, period, true));
+        let bucket = format!("lock_{}", self.name);
+        if !self.manifest.states.iter().any(|entry| entry.name == bucket) {
+            let entry = BucketEntry { name: bucket.clone(), writes: true, max_age_s: None, max_bytes: 1 << 20 };
+            self.manifest.states.push(entry);
+        }
+        self.tasks.push(Box::new(move |state, runtime, stop| {
+            let lock = Lock::new(State::new(runtime.jetstream.clone(), &bucket), name, jobs::LEASE);
+            async move { jobs::run_locked(name, period, || job(state.clone()), &lock, &stop).await }.boxed()
         }));
         self
     }
@@ -221,6 +241,17 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
             let queue = queue(&state);
             crate::work::run(name, queue, state, (claim, work), stop).boxed()
         }));
+        self
+    }
+
+    /// Checks the service's own invariants on its own database when the operator asks (`argosy verify`).
+    #[must_use]
+    pub fn audit<F, Fut>(mut self, auditor: F) -> Self
+    where
+        F: Fn(S) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Vec<AuditCheck>, DatabaseError>> + Send + 'static,
+    {
+        self.auditor = Some(Box::new(move |state| auditor(state).boxed()));
         self
     }
 

@@ -12,18 +12,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-pub use keys::{KeyError, write_keys};
-pub use provision::{ProvisionError, provision};
+pub use keys::{ClusterNode, KeyError, write_cluster, write_keys};
+pub use provision::{ProvisionError, differences, provision, watch};
 
 use crate::{
     contracts::stream_of,
-    manifest::{ConsumerEntry, Manifest},
+    manifest::{BucketEntry, ConsumerEntry, Manifest},
 };
 
 /// How long event streams keep events; PostgreSQL's event log keeps them longer.
 pub const RETENTION: Duration = Duration::from_secs(3 * 24 * 3600);
-/// The stream of dead letters.
-pub const DEAD: &str = "DEAD";
 /// The users that are no service's.
 pub const PROVISIONER: &str = "provisioner";
 /// The operator's user: redrives dead letters, asks services, grants roles.
@@ -40,6 +38,8 @@ pub struct Topology {
     pub consumers: Vec<ConsumerEntry>,
     /// The object store's buckets.
     pub buckets: Vec<StoredBucket>,
+    /// The buckets of state.
+    pub states: Vec<StoredBucket>,
     /// The users and what each may do.
     pub users: BTreeMap<String, Permissions>,
 }
@@ -57,12 +57,12 @@ pub struct Stream {
     pub max_bytes: i64,
 }
 
-/// A bucket of the object store.
+/// A bucket, of objects or of state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredBucket {
     /// Its name.
     pub name: String,
-    /// How long it keeps an object, in seconds.
+    /// How long it keeps something, in seconds.
     pub max_age_s: Option<u64>,
     /// What it may hold, in bytes.
     pub max_bytes: i64,
@@ -80,7 +80,7 @@ pub struct Permissions {
 impl Topology {
     /// The topology of these manifests.
     pub fn of(manifests: &[Manifest]) -> Self {
-        let mut streams: Vec<Stream> = manifests
+        let streams: Vec<Stream> = manifests
             .iter()
             .filter(|manifest| !manifest.publishes.is_empty())
             .map(|manifest| Stream {
@@ -90,24 +90,21 @@ impl Topology {
                 max_bytes: 8 << 30,
             })
             .collect();
-        streams.push(Stream {
-            name: DEAD.to_owned(),
-            subjects: vec!["dead.>".to_owned()],
-            max_age_s: 90 * 24 * 3600,
-            max_bytes: 1 << 30,
-        });
-        let mut buckets = BTreeMap::new();
-        for bucket in manifests.iter().flat_map(|manifest| &manifest.buckets) {
-            let stored =
-                StoredBucket { name: bucket.name.clone(), max_age_s: bucket.max_age_s, max_bytes: bucket.max_bytes };
-            buckets.insert(bucket.name.clone(), stored);
-        }
         Self {
             streams,
             consumers: manifests.iter().flat_map(|manifest| manifest.consumes.clone()).collect(),
-            buckets: buckets.into_values().collect(),
+            buckets: stored(manifests.iter().flat_map(|manifest| &manifest.buckets)),
+            states: stored(manifests.iter().flat_map(|manifest| &manifest.states)),
             users: permissions::of(manifests),
         }
+    }
+
+    /// The services: the users that answer calls.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        let answers = |(user, permissions): &(&String, &Permissions)| {
+            permissions.subscribe.contains(&format!("svc.{user}.> {user}"))
+        };
+        self.users.iter().filter(answers).map(|(user, _)| user.as_str())
     }
 
     /// The topology this build was generated with.
@@ -117,4 +114,14 @@ impl Topology {
     pub fn embedded() -> Result<Self, serde_json::Error> {
         serde_json::from_str(include_str!("../server/topology.json"))
     }
+}
+
+/// Each bucket once, by name.
+fn stored<'a>(entries: impl Iterator<Item = &'a BucketEntry>) -> Vec<StoredBucket> {
+    let buckets: BTreeMap<&str, StoredBucket> = entries
+        .map(|BucketEntry { name, max_age_s, max_bytes, .. }| {
+            (name.as_str(), StoredBucket { name: name.clone(), max_age_s: *max_age_s, max_bytes: *max_bytes })
+        })
+        .collect();
+    buckets.into_values().collect()
 }

@@ -47,8 +47,8 @@ pub use decimal::DecimalString;
 pub use email::Email;
 pub use glue::{StringType, string_schema};
 pub use id::{
-    AddressId, ApiKeyId, CartId, CategoryId, CompanyId, EventId, Id, InvoiceId, Kind, ManifestId, NotificationId,
-    OrderId, PaymentId, ProductId, RefundId, SessionId, ShipmentId, UserId, VariantId, kind,
+    AddressId, ApiKeyId, CartId, CategoryId, CompanyId, DeadLetterId, EventId, Id, InvoiceId, Kind, ManifestId,
+    NotificationId, OrderId, PaymentId, ProductId, RefundId, SessionId, ShipmentId, UserId, VariantId, kind,
 };
 pub use invalid::Invalid;
 pub use locale::Locale;

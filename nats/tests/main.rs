@@ -9,8 +9,12 @@
 )]
 
 mod consume;
+mod dead_letters;
 mod http;
 mod invoke;
 mod outbox;
 mod permissions;
 mod probe;
+mod provision;
+mod service;
+mod state;

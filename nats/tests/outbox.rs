@@ -93,3 +93,40 @@ async fn a_stream_that_lost_everything_gets_it_all_back_and_nothing_happens_twic
         assert_eq!(effects(&bed, "note", thing).await, 1, "the repeat had no effect");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_was_set_back_gets_back_what_it_lost_whoever_has_published_since() {
+    let mut bed = Bed::start().await;
+    let probe = bed.run(probe::service()).await;
+    let kept = do_thing(&bed, true).await;
+    bed.event::<ThingDone>(|event| event.thing == kept).await;
+    let snapshot = bed.broker().copy_store().expect("a copy of the store");
+    let mut lost = Vec::new();
+    for _ in 0..20 {
+        lost.push(do_thing(&bed, true).await);
+    }
+    for thing in &lost {
+        until_noted(&bed, *thing).await;
+    }
+    probe.stop().await;
+
+    bed.broker().process().kill();
+    bed.broker().set_store_back(&snapshot).expect("the store set back");
+    bed.broker().restart().await.expect("nats-server comes back");
+    // More than was lost, so that the stream's last sequence looks right.
+    for _ in 0..30 {
+        bed.publish(&ThingDone { thing: UserId::new(), mood: "fine".to_owned() }).await;
+    }
+    let _probe = bed.run(probe::service()).await;
+
+    bed.wait_for("every event to be back", || async {
+        let back = bed.events::<ThingDone>(|_| true).await;
+        lost.iter().all(|thing| back.iter().any(|event| event.thing == *thing)).then_some(())
+    })
+    .await;
+    let after = do_thing(&bed, true).await;
+    until_noted(&bed, after).await;
+    for thing in lost {
+        assert_eq!(effects(&bed, "note", thing).await, 1, "the repeat had no effect");
+    }
+}

@@ -1,6 +1,6 @@
 //! The service under test: it answers, records, consumes, and fails when it is asked to.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
@@ -131,22 +131,38 @@ async fn note(tx: &mut Tx, _probe: Probe, received: Received<ThingDone>) -> Resu
 
 /// Fails as the event asks it to, after it has written its effect.
 async fn suffer(tx: &mut Tx, _probe: Probe, received: Received<ThingDone>) -> Result<(), Failure> {
-    write_effect(tx, "suffer", received.event.thing).await?;
+    let thing = received.event.thing;
+    write_effect(tx, "suffer", thing).await?;
+    SUFFERED.lock().unwrap().push(thing);
+    if CURED.lock().unwrap().contains(&thing) {
+        return Ok(());
+    }
     match received.event.mood.as_str() {
         "panic" => panic!("as asked"),
-        "dead" => Err(Failure::Dead("as asked".to_owned())),
-        "first time" if first_time(received.event.thing) => Err(Failure::Failed("only the first time".to_owned())),
+        "hang once dead" if suffered(thing) > 1 => std::future::pending().await,
+        "dead" | "hang once dead" => Err(Failure::Dead("as asked".to_owned())),
+        "later" => Err(Failure::RetryAfter { delay: LATER, reason: "not now".to_owned() }),
+        "away" => Err(Failure::Unavailable("as asked".to_owned())),
+        "hang" => std::future::pending().await,
+        "first time" if suffered(thing) == 1 => Err(Failure::Failed("only the first time".to_owned())),
         _ => Ok(()),
     }
 }
 
-/// Whether this is the first delivery of the thing in this process.
-fn first_time(thing: UserId) -> bool {
-    static SEEN: std::sync::Mutex<Vec<UserId>> = std::sync::Mutex::new(Vec::new());
-    let mut seen = SEEN.lock().unwrap();
-    let first = !seen.contains(&thing);
-    seen.push(thing);
-    first
+/// How much later an event of the mood `later` is to be tried.
+pub(crate) const LATER: Duration = Duration::from_millis(50);
+
+static SUFFERED: Mutex<Vec<UserId>> = Mutex::new(Vec::new());
+static CURED: Mutex<Vec<UserId>> = Mutex::new(Vec::new());
+
+/// How often this process has been given an event of the thing to suffer.
+pub(crate) fn suffered(thing: UserId) -> usize {
+    SUFFERED.lock().unwrap().iter().filter(|one| **one == thing).count()
+}
+
+/// From now on nothing about the thing fails.
+pub(crate) fn cure(thing: UserId) {
+    CURED.lock().unwrap().push(thing);
 }
 
 /// A body with rules.

@@ -1,1 +1,1 @@
-drop table idempotency, inbox, relay_state, outbox_pending, event_log;
+drop table idempotency, dead_letter, inbox, relay_state, outbox_pending, event_log;

@@ -30,13 +30,25 @@ create table outbox_pending (
 create index outbox_pending_shard on outbox_pending (shard, id) where parked_reason is null;
 alter table outbox_pending set (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);
 
--- How far the stream had got when we last looked: what the loss detector compares with.
+-- What the stream has last acknowledged of each shard: what the loss detector compares with.
 create table relay_state (
-    stream text primary key,
+    stream text not null,
+    shard smallint not null,
     -- When the stream was created; another time means another stream.
     stream_created timestamptz not null,
     last_sequence bigint not null,
-    last_event_id uuid not null
+    last_event_id uuid not null,
+    primary key (stream, shard)
+);
+
+-- Every half minute: a message that the stream has, and the moment before which everything recorded was published.
+-- The newest that a set-back stream still holds tells how much it lost.
+create table relay_checkpoint (
+    stream text not null,
+    sequence bigint not null,
+    event_id uuid not null,
+    complete_before timestamptz not null,
+    primary key (stream, sequence)
 );
 
 -- What each consumer has taken effect of. The day is the event's own, never the clock's:
@@ -46,7 +58,58 @@ create table inbox (
     event_day date not null,
     event_id uuid not null,
     primary key (consumer, event_day, event_id)
+) partition by range (event_day);
+-- Days that have no partition of their own: a redriven event of long ago, a clock that is far ahead.
+create table inbox_other partition of inbox default;
+
+-- Makes the partitions of these days, and drops those of days that no repeat can come from any more.
+create function keep_inbox_days(first date, last date, forget_before date) returns void language plpgsql as $$
+declare
+    day date;
+    partition text;
+begin
+    -- Instances that start together do it one after the other.
+    perform pg_advisory_xact_lock(hashtextextended('keep_inbox_days', 0));
+    for day in select generate_series(first, last, interval '1 day')::date loop
+        -- Rows that came before their partition stay where they are.
+        if not exists (select from inbox_other where event_day = day) then
+            execute format('create table if not exists %I partition of inbox for values from (%L) to (%L)',
+                'inbox_' || to_char(day, 'YYYYMMDD'), day, day + 1);
+        end if;
+    end loop;
+    for partition in
+        select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+        where i.inhparent = 'inbox'::regclass and c.relname ~ '^inbox_[0-9]{8}$'
+            and to_date(substr(c.relname, 7), 'YYYYMMDD') < forget_before
+    loop
+        execute format('drop table %I', partition);
+    end loop;
+    delete from inbox_other where event_day < forget_before;
+end $$;
+
+-- Messages that a consumer could not handle. While a row is here the message is not handled again, however often it is
+-- delivered; it waits to be redriven or discarded.
+create table dead_letter (
+    id uuid primary key,
+    consumer text not null,
+    -- What tells one message from another: SHA-256 of an event's id; of the whole message when it is no event.
+    digest bytea not null,
+    -- The event's id, as far as the headers have one.
+    event_id uuid,
+    subject text not null,
+    -- {"name": ["value", …]}
+    headers jsonb not null,
+    payload bytea not null,
+    state text not null default 'dead' check (state in ('dead', 'redriving')),
+    -- The last failure, and how many there were.
+    reason text not null,
+    attempts integer not null,
+    first_at timestamptz not null default now(),
+    last_at timestamptz not null default now(),
+    unique (consumer, digest)
 );
+create index dead_letter_event_id on dead_letter (event_id);
+create index dead_letter_redriving on dead_letter (consumer, id) where state = 'redriving';
 
 -- Answers to requests that carried an Idempotency-Key, claimed in the transaction of the write itself.
 create table idempotency (

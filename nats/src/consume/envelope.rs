@@ -3,7 +3,8 @@
 //! A publisher with few rights can make the server put foreign messages into a stream (by naming a stream's subject as
 //! its reply). So nothing is trusted for where it came from: subject, type and ids must agree.
 
-use async_nats::jetstream;
+use async_nats::{HeaderMap, jetstream};
+use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
@@ -21,38 +22,70 @@ pub struct Received<E> {
 }
 
 impl<E> Received<E> {
-    /// The day the inbox files it under: that of the event's id, so that it never changes.
+    /// The day the inbox files it under.
     pub(crate) fn day(&self) -> NaiveDate {
-        self.id.timestamp().date_naive()
+        day_of(self.id)
     }
 }
 
-/// Reads and checks a message.
-///
-/// # Errors
-/// What does not agree, as a sentence; such a message is dead.
-pub(crate) fn open<E: Event>(message: &jetstream::Message) -> Result<Received<E>, String> {
-    let header =
-        |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
-    let kind = header("ce-type").ok_or("the header ce-type is missing")?;
-    if kind != E::event_type() {
-        return Err(format!("ce-type is {kind}, not {}", E::event_type()));
+/// The day the inbox files an event under: that of its id, so that it never changes.
+pub(crate) fn day_of(id: EventId) -> NaiveDate {
+    id.timestamp().date_naive()
+}
+
+/// A message as it travelled, from the stream or out of the table of dead letters.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) subject: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) payload: Bytes,
+}
+
+impl Message {
+    /// What the stream delivered.
+    pub(crate) fn of(delivered: &jetstream::Message) -> Self {
+        Self {
+            subject: delivered.subject.to_string(),
+            headers: delivered.headers.clone().unwrap_or_default(),
+            payload: delivered.payload.clone(),
+        }
     }
-    let id: Uuid = header("ce-id").ok_or("the header ce-id is missing")?.parse().map_err(|_| "ce-id is not a UUID")?;
-    if header("Nats-Msg-Id") != Some(id.to_string().as_str()) {
-        return Err("Nats-Msg-Id and ce-id differ".to_owned());
+
+    /// A header's first value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.as_str())
     }
-    if id.get_version_num() != 7 {
-        return Err("ce-id is not a UUIDv7".to_owned());
+
+    /// The id in the headers, when it could be an event's.
+    pub(crate) fn event_id(&self) -> Option<EventId> {
+        let id: Uuid = self.header("ce-id")?.parse().ok()?;
+        (id.get_version_num() == 7).then(|| EventId::from_uuid(id))
     }
-    let event: E =
-        serde_json::from_slice(&message.payload).map_err(|error| format!("the body is no {kind}: {error}"))?;
-    if message.subject.as_str() != event.subject() {
-        return Err(format!("the subject is {}, the body belongs to {}", message.subject, event.subject()));
+
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// What does not agree, as a sentence; such a message is dead.
+    pub(crate) fn open<E: Event>(&self) -> Result<Received<E>, String> {
+        let kind = self.header("ce-type").ok_or("the header ce-type is missing")?;
+        if kind != E::event_type() {
+            return Err(format!("ce-type is {kind}, not {}", E::event_type()));
+        }
+        let id = self.header("ce-id").ok_or("the header ce-id is missing")?;
+        let id: Uuid = id.parse().map_err(|_| "ce-id is not a UUID")?;
+        if self.header("Nats-Msg-Id") != Some(id.to_string().as_str()) {
+            return Err("Nats-Msg-Id and ce-id differ".to_owned());
+        }
+        let id = self.event_id().ok_or("ce-id is not a UUIDv7")?;
+        let event: E =
+            serde_json::from_slice(&self.payload).map_err(|error| format!("the body is no {kind}: {error}"))?;
+        if self.subject != event.subject() {
+            return Err(format!("the subject is {}, the body belongs to {}", self.subject, event.subject()));
+        }
+        let time = self
+            .header("ce-time")
+            .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
+            .map_or_else(|| id.timestamp(), |time| time.with_timezone(&Utc));
+        Ok(Received { id, time, event })
     }
-    let id = EventId::from_uuid(id);
-    let time = header("ce-time")
-        .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
-        .map_or_else(|| id.timestamp(), |time| time.with_timezone(&Utc));
-    Ok(Received { id, time, event })
 }

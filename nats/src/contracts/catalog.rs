@@ -136,6 +136,57 @@ pub struct StockFree {}
 
 call!(ReleaseStock = "catalog".release_stock -> StockFree, or super::Never, idempotent: true);
 
+/// Makes an order's reservation a sale, now that its money is ours. What had expired is taken again, if there is enough.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct CommitStock {
+    /// The order.
+    pub order_id: OrderId,
+}
+
+/// The goods are the customer's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct StockCommitted {}
+
+/// Why nothing was sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CommitRefusal {
+    /// The reservation had expired, and too little is left of something. It is released now, for good.
+    OutOfStock,
+    /// The order never had a reservation, or it was released: for its own cancellation, or by an earlier refusal.
+    Released,
+}
+
+call!(CommitStock = "catalog".commit_stock -> StockCommitted, or CommitRefusal, idempotent: true);
+
+/// Asks for a page of reservations, by order id, for an audit.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct AuditReservations {
+    /// The last order of the page before.
+    pub after: Option<OrderId>,
+    /// How many, at most 1000.
+    pub limit: i64,
+}
+
+/// A page of reservations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AuditedReservations {
+    /// By order id, ascending; empty after the last page.
+    pub reservations: Vec<AuditedReservation>,
+}
+
+/// A reservation, as far as an audit needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AuditedReservation {
+    /// The order.
+    pub order_id: OrderId,
+    /// `held`, `sold`, `released` or `expired`.
+    pub state: String,
+    /// Its pieces, of all lines.
+    pub pieces: i64,
+}
+
+call!(AuditReservations = "catalog".audit_reservations -> AuditedReservations, or super::Never, idempotent: true, deadline_s: 10);
+
 /// Asks for what SKUs are called and cost, reserving nothing (carts).
 #[derive(Debug, Clone, Serialize, Deserialize, Object)]
 pub struct GetArticles {

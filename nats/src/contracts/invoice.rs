@@ -77,3 +77,34 @@ pub struct InvoiceMail {
 }
 
 call!(GetInvoiceMail = "invoice".get_invoice_mail -> InvoiceMail, or Unknown, idempotent: true);
+
+/// Asks for a page of the orders that have invoices, by order id, for an audit.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct AuditInvoices {
+    /// The last order of the page before.
+    pub after: Option<OrderId>,
+    /// How many orders, at most 1000.
+    pub limit: i64,
+}
+
+/// A page of invoiced orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AuditedInvoices {
+    /// By order id, ascending; empty after the last page.
+    pub orders: Vec<AuditedInvoice>,
+}
+
+/// An invoiced order, as far as an audit needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AuditedInvoice {
+    /// The order.
+    pub order_id: OrderId,
+    /// How many invoices it has.
+    pub invoices: i64,
+    /// What they come to.
+    pub total: Money,
+    /// Whether every one is rendered.
+    pub rendered: bool,
+}
+
+call!(AuditInvoices = "invoice".audit_invoices -> AuditedInvoices, or super::Never, idempotent: true, deadline_s: 10);

@@ -64,6 +64,8 @@ pub enum CancelReason {
     PaymentFailed,
     /// The payment did not come in time.
     PaymentTimeout,
+    /// It was paid after its reservation had expired, and too little was left.
+    OutOfStock,
     /// The customer asked for it.
     Customer,
     /// The shop decided it.
@@ -125,4 +127,38 @@ pub struct OrderLine {
     pub net: Money,
 }
 
+/// Asks for a page of orders, by id, for an audit.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct AuditOrders {
+    /// The last id of the page before.
+    pub after: Option<OrderId>,
+    /// How many, at most 1000.
+    pub limit: i64,
+}
+
+/// A page of orders.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AuditedOrders {
+    /// By id, ascending; empty after the last page.
+    pub orders: Vec<AuditedOrder>,
+}
+
+/// An order, as far as an audit needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AuditedOrder {
+    /// Which.
+    pub order_id: OrderId,
+    /// Its `status`.
+    pub status: String,
+    /// Its `payment_status`.
+    pub payment_status: String,
+    /// What the customer pays.
+    pub total: Money,
+    /// What of it went back, as far as the order knows.
+    pub refunded: Money,
+    /// When it last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+call!(AuditOrders = "order".audit_orders -> AuditedOrders, or super::Never, idempotent: true, deadline_s: 10);
 call!(GetOrder = "order".get_order -> OrderDetails, or Unknown, idempotent: true);

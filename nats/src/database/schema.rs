@@ -22,11 +22,21 @@ diesel::table! {
 }
 
 diesel::table! {
-    relay_state (stream) {
+    relay_state (stream, shard) {
         stream -> Text,
+        shard -> SmallInt,
         stream_created -> Timestamptz,
         last_sequence -> BigInt,
         last_event_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    relay_checkpoint (stream, sequence) {
+        stream -> Text,
+        sequence -> BigInt,
+        event_id -> Uuid,
+        complete_before -> Timestamptz,
     }
 }
 
@@ -35,6 +45,23 @@ diesel::table! {
         consumer -> Text,
         event_day -> Date,
         event_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    dead_letter (id) {
+        id -> Uuid,
+        consumer -> Text,
+        digest -> Bytea,
+        event_id -> Nullable<Uuid>,
+        subject -> Text,
+        headers -> Jsonb,
+        payload -> Bytea,
+        state -> Text,
+        reason -> Text,
+        attempts -> Integer,
+        first_at -> Timestamptz,
+        last_at -> Timestamptz,
     }
 }
 

@@ -1,16 +1,17 @@
 //! The gateway's side: a request goes to the service that owns it, and its answer comes back.
 
-use std::time::Duration;
-
-use async_nats::{Client, HeaderMap, HeaderName, HeaderValue};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
+use poem::endpoint::BoxEndpoint;
 
-use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET, subject};
+use super::{INLINE, METHOD, OBJECT, STATUS, TARGET, endpoint::answer_here, subject};
 use crate::{
+    connect::Requests,
     contracts::TRANSFER,
     identity::Identity,
     invoke::{AskError, ask},
     objects::{ObjectError, Objects},
+    resilience::{Guards, Policy, Shut, Verdict},
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
 
@@ -64,12 +65,82 @@ pub enum ForwardError {
     Broken(String),
 }
 
+/// Sends requests to services, by the policy `forward` ([`crate::resilience`]); cheap to clone.
+#[derive(Clone)]
+pub struct Forwarder {
+    requests: Requests,
+    guards: Guards,
+}
+
+impl Forwarder {
+    /// Over these connections, by this policy.
+    pub fn new(requests: Requests, policy: Policy) -> Self {
+        Self { requests, guards: Guards::new(policy) }
+    }
+}
+
+/// Where nobody was there, nothing was done, and it is tried again. What timed out is left to the client: it has the key.
+fn judge(answered: &Result<async_nats::Message, AskError>) -> Verdict {
+    match answered {
+        Err(AskError::Unavailable) => Verdict::Nobody,
+        Err(AskError::TimedOut) => Verdict::Failed { again: false },
+        Ok(_) | Err(AskError::Broken(_)) => Verdict::Fine,
+    }
+}
+
 impl Forward<'_> {
     /// Sends the request and waits for the answer.
     ///
     /// # Errors
     /// See [`ForwardError`].
-    pub async fn send(self, client: &Client, objects: &Objects) -> Result<Answered, ForwardError> {
+    pub async fn send(self, forwarder: &Forwarder, objects: &Objects) -> Result<Answered, ForwardError> {
+        let mut headers = self.headers()?;
+        let (mut body, mut stored) = (self.body, None);
+        if body.len() > INLINE {
+            let name = uuid::Uuid::now_v7().simple().to_string();
+            objects.put(TRANSFER, &name, std::mem::take(&mut body)).await?;
+            headers.insert(OBJECT, format!("{}/{name}", TRANSFER.name).as_str());
+            stored = Some(name);
+        }
+        let guard = forwarder.guards.of(self.service);
+        let answered = guard.run(guard.policy().deadline, judge, |time| {
+            ask(&forwarder.requests, subject(self.service), headers.clone(), body.clone(), time)
+        });
+        let answered = match answered.await {
+            Ok(answered) => answered,
+            Err(Shut::Open | Shut::Full) => Err(AskError::Unavailable),
+            Err(Shut::TimeIsUp) => Err(AskError::TimedOut),
+        };
+        let answered = answered.map_err(|error| match error {
+            AskError::Unavailable => ForwardError::Unavailable(self.service.to_owned()),
+            AskError::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
+            AskError::Broken(reason) => ForwardError::Broken(reason),
+        });
+        let answered = answered.and_then(|message| {
+            read(message).ok_or_else(|| ForwardError::Broken(format!("{} gave no HTTP answer", self.service)))
+        });
+        if let (Some(name), Err(_) | Ok(Answered { status: 503, .. })) = (stored, &answered) {
+            // Nobody took it.
+            objects.delete(TRANSFER, &name).await;
+        }
+        answered
+    }
+
+    /// Has an endpoint of this process answer, as a service's would.
+    ///
+    /// # Errors
+    /// [`ForwardError::Broken`] for what cannot travel in a header.
+    pub async fn answer(self, endpoint: &BoxEndpoint<'static>) -> Result<Answered, ForwardError> {
+        let response = answer_here(endpoint, &self.headers()?, self.body).await;
+        let (parts, body) = response.into_parts();
+        let text = |value: &poem::http::HeaderValue| value.to_str().unwrap_or_default().to_owned();
+        let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+        let body = body.into_bytes().await.map_err(|error| ForwardError::Broken(error.to_string()))?;
+        Ok(Answered { status: parts.status.as_u16(), headers, body, object: None })
+    }
+
+    /// The request as headers: the client's, ours, and who asks.
+    fn headers(&self) -> Result<HeaderMap, ForwardError> {
         let mut headers = HeaderMap::new();
         for (name, value) in &self.headers {
             let reserved = RESERVED.iter().any(|prefix| name.to_ascii_lowercase().starts_with(prefix));
@@ -86,28 +157,7 @@ impl Forward<'_> {
         if let Some(identity) = self.identity {
             identity.write(&mut headers);
         }
-        let (mut body, mut stored) = (self.body, None);
-        if body.len() > INLINE {
-            let name = uuid::Uuid::now_v7().simple().to_string();
-            objects.put(TRANSFER, &name, std::mem::take(&mut body)).await?;
-            headers.insert(OBJECT, format!("{}/{name}", TRANSFER.name).as_str());
-            stored = Some(name);
-        }
-        let patience = DEADLINE + Duration::from_secs(1);
-        let answered = ask(client, subject(self.service), headers, body, patience).await;
-        let answered = answered.map_err(|error| match error {
-            AskError::Unavailable => ForwardError::Unavailable(self.service.to_owned()),
-            AskError::TimedOut => ForwardError::TimedOut(self.service.to_owned()),
-            AskError::Broken(reason) => ForwardError::Broken(reason),
-        });
-        let answered = answered.and_then(|message| {
-            read(message).ok_or_else(|| ForwardError::Broken(format!("{} gave no HTTP answer", self.service)))
-        });
-        if let (Some(name), Err(_) | Ok(Answered { status: 503, .. })) = (stored, &answered) {
-            // Nobody took it.
-            objects.delete(TRANSFER, &name).await;
-        }
-        answered
+        Ok(headers)
     }
 }
 

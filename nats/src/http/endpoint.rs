@@ -1,8 +1,8 @@
 //! The service's side: a request message becomes a poem request, the answer a reply message.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use async_nats::{HeaderMap, HeaderName, HeaderValue, service::Request as Message};
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::{FutureExt, future::BoxFuture};
 use poem::{
@@ -16,11 +16,16 @@ use poem_openapi::error::{ContentTypeError, ParseParamError, ParsePathError};
 use super::{DEADLINE, INLINE, METHOD, OBJECT, STATUS, TARGET, response::NextCursor};
 use crate::{
     contracts::TRANSFER,
-    invoke::Responder,
+    invoke::{Responder, patience},
     objects::Objects,
     problem::{Code, Problem},
+    resilience::within,
+    service::Request as Message,
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
+
+/// How long before its caller stops waiting a request is cut off.
+const ANSWERS_BEFORE: Duration = Duration::from_millis(500);
 
 /// Answers HTTP requests that arrive as messages.
 pub(crate) fn responder(endpoint: BoxEndpoint<'static>, objects: Objects) -> Responder {
@@ -38,16 +43,19 @@ pub(crate) fn responder(endpoint: BoxEndpoint<'static>, objects: Objects) -> Res
             let path = target.split('?').next().unwrap_or_default().to_owned();
             let span = tracing::info_span!("http", method, path, request_id = trace.request_id(), trace_id = %trace);
             let request_id = trace.request_id().to_owned();
+            // Answered a little before the gateway stops waiting, so that it hears why.
+            let time =
+                patience(message.message.headers.as_ref(), DEADLINE).saturating_sub(ANSWERS_BEFORE).min(DEADLINE);
             let work = async {
                 let response = match read(&message, &objects).await {
-                    Ok(request) => answer(&endpoint, request).await,
+                    Ok(request) => answer(&endpoint, request, time).await,
                     Err(problem) => Err(problem),
                 };
                 let response = response.unwrap_or_else(|problem| {
                     report(&problem);
                     problem.response(&path, &request_id)
                 });
-                reply(&message, response, &objects).await;
+                reply(message, response, &objects).await;
             };
             trace.scope(span, work).await;
         }
@@ -62,19 +70,19 @@ pub(crate) fn overloaded(message: Message) -> BoxFuture<'static, ()> {
             Problem::new(Code::Unavailable, "The service has more requests than it can take. Nothing was done.");
         let request_id =
             message.message.headers.as_ref().and_then(|headers| headers.get(REQUEST_ID)).map(|id| id.to_string());
-        send(&message, problem.response("", &request_id.unwrap_or_default())).await;
+        send(message, problem.response("", &request_id.unwrap_or_default())).await;
     }
     .boxed()
 }
 
-async fn answer(endpoint: &BoxEndpoint<'static>, request: Request) -> Result<Response, Problem> {
+async fn answer(endpoint: &BoxEndpoint<'static>, request: Request, time: Duration) -> Result<Response, Problem> {
     let target = request.uri().clone();
     let work = AssertUnwindSafe(endpoint.call(request)).catch_unwind();
-    match tokio::time::timeout(DEADLINE, work).await {
-        Ok(Ok(Ok(response))) => Ok(linked(response.into_response(), &target)),
-        Ok(Ok(Err(error))) => Err(problem(error)),
-        Ok(Err(_panic)) => Err(Problem::internal("the endpoint panicked")),
-        Err(_elapsed) => Err(Problem::new(Code::Timeout, format!("The service took over {DEADLINE:?}."))),
+    match within(time, work).await {
+        Some(Ok(Ok(response))) => Ok(linked(response.into_response(), &target)),
+        Some(Ok(Err(error))) => Err(problem(error)),
+        Some(Err(_panic)) => Err(Problem::internal("the endpoint panicked")),
+        None => Err(Problem::new(Code::Timeout, format!("The service took over {} ms.", time.as_millis()))),
     }
 }
 
@@ -88,15 +96,20 @@ fn linked(response: Response, target: &Uri) -> Response {
 }
 
 async fn read(message: &Message, objects: &Objects) -> Result<Request, Problem> {
-    let malformed = |what: &str| Problem::new(Code::MalformedRequest, format!("The request has no valid {what}."));
     let headers = message.message.headers.as_ref().ok_or_else(|| malformed("headers"))?;
-    let text = |name: &str| headers.get(name).map(|value| value.as_str());
-    let method = text(METHOD).and_then(|method| method.parse::<Method>().ok()).ok_or_else(|| malformed("method"))?;
-    let target = text(TARGET).and_then(|target| target.parse::<Uri>().ok()).ok_or_else(|| malformed("target"))?;
-    let body = match text(OBJECT).and_then(|object| object.strip_prefix("transfer/")) {
+    let object = headers.get(OBJECT).and_then(|object| object.as_str().strip_prefix("transfer/"));
+    let body = match object {
         Some(name) => objects.take(TRANSFER, name).await.map_err(Problem::internal)?,
         None => message.message.payload.clone(),
     };
+    request(headers, body)
+}
+
+/// The request that these headers describe.
+fn request(headers: &HeaderMap, body: Bytes) -> Result<Request, Problem> {
+    let text = |name: &str| headers.get(name).map(|value| value.as_str());
+    let method = text(METHOD).and_then(|method| method.parse::<Method>().ok()).ok_or_else(|| malformed("method"))?;
+    let target = text(TARGET).and_then(|target| target.parse::<Uri>().ok()).ok_or_else(|| malformed("target"))?;
     let mut request = Request::builder().method(method).uri(target);
     for (name, values) in headers.iter() {
         for value in values {
@@ -104,6 +117,23 @@ async fn read(message: &Message, objects: &Objects) -> Result<Request, Problem> 
         }
     }
     Ok(request.body(body))
+}
+
+fn malformed(what: &str) -> Problem {
+    Problem::new(Code::MalformedRequest, format!("The request has no valid {what}."))
+}
+
+/// Answers a request that did not come as a message.
+pub(super) async fn answer_here(endpoint: &BoxEndpoint<'static>, headers: &HeaderMap, body: Bytes) -> Response {
+    let response = match request(headers, body) {
+        Ok(request) => answer(endpoint, request, DEADLINE).await,
+        Err(problem) => Err(problem),
+    };
+    response.unwrap_or_else(|problem| {
+        report(&problem);
+        let text = |name: &str| headers.get(name).map_or("", |value| value.as_str());
+        problem.response(text(TARGET).split('?').next().unwrap_or_default(), text(REQUEST_ID))
+    })
 }
 
 /// Every error of poem, poem-openapi and our own, as a problem.
@@ -140,7 +170,7 @@ fn report(problem: &Problem) {
     }
 }
 
-async fn reply(message: &Message, mut response: Response, objects: &Objects) {
+async fn reply(message: Message, mut response: Response, objects: &Objects) {
     let body = response.take_body().into_bytes().await.unwrap_or_default();
     if body.len() <= INLINE {
         response.set_body(body);
@@ -162,7 +192,7 @@ async fn reply(message: &Message, mut response: Response, objects: &Objects) {
     send(message, response).await;
 }
 
-async fn send(message: &Message, mut response: Response) {
+async fn send(message: Message, mut response: Response) {
     let body: Bytes = response.take_body().into_bytes().await.unwrap_or_default();
     let mut headers = HeaderMap::new();
     headers.insert(STATUS, response.status().as_u16().to_string().as_str());
@@ -172,7 +202,7 @@ async fn send(message: &Message, mut response: Response) {
             headers.append(name, value);
         }
     }
-    if let Err(error) = message.respond_with_headers(Ok(body), headers).await {
-        tracing::warn!(%error, "the answer could not be sent");
-    }
+    let status = response.status();
+    let failed = status.is_server_error().then(|| status.to_string());
+    message.respond(headers, body, failed.as_deref()).await;
 }

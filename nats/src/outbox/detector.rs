@@ -1,40 +1,54 @@
 //! The loss detector: has the stream still what it acknowledged?
 //!
 //! JetStream acknowledges before it syncs, and a store can be wiped or set back. Then the stream's creation time differs,
-//! its last sequence is lower than the one we were told, or that sequence holds another message. What might be missing
-//! goes back into the outbox; `Nats-Msg-Id` and the consumers' inboxes take care of what is not.
+//! its last sequence is lower than one we were told, or such a sequence holds another message. What might be missing goes
+//! back into the outbox; `Nats-Msg-Id` and the consumers' inboxes take care of what is not.
+//!
+//! | table | what it remembers | what for |
+//! |---|---|---|
+//! | `relay_state` | per shard, the last acknowledgement | to see that something is lost, whatever other instances published since |
+//! | `relay_checkpoint` | every half minute, an acknowledgement and since when everything older was published | to see how much |
 
 use std::time::Duration;
 
-use async_nats::jetstream::{self, context::GetStreamErrorKind};
+use async_nats::jetstream::{self, context::GetStreamErrorKind, stream::Stream};
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, sql_types};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
 use crate::{
     database::{
         DatabaseError,
-        schema::{event_log, relay_state},
+        schema::{relay_checkpoint, relay_state},
     },
     topology::RETENTION,
 };
 
-/// How far back a set-back stream may have lost events: a multiple of the server's sync interval.
-const WINDOW: Duration = Duration::from_secs(600);
+/// Further back than a checkpoint says: for transactions that took long, and clocks that differ.
+const MARGIN: Duration = Duration::from_secs(600);
 
 #[derive(diesel::Queryable)]
 struct State {
+    shard: i16,
     stream_created: DateTime<Utc>,
     last_sequence: i64,
     last_event_id: Uuid,
 }
 
-/// Looks for loss and puts back into the outbox what the stream may miss.
+#[derive(diesel::Queryable)]
+struct Checkpoint {
+    sequence: i64,
+    event_id: Uuid,
+    complete_before: DateTime<Utc>,
+}
+
+/// Looks for loss in the shards that this relay owns, and puts back into the outbox what the stream may miss.
 pub(super) async fn check(
     connection: &mut AsyncPgConnection,
     jetstream: &jetstream::Context,
     name: &str,
+    owned: &[i16],
 ) -> Result<(), String> {
     let stream = match jetstream.get_stream(name).await {
         Ok(stream) => stream,
@@ -43,35 +57,38 @@ pub(super) async fn check(
         }
         Err(error) => return Err(format!("the stream {name} cannot be reached: {error}")),
     };
-    let info = stream.cached_info();
-    let created = DateTime::from_timestamp(info.created.unix_timestamp(), info.created.nanosecond() / 1000 * 1000)
+    let text = |error: DatabaseError| error.to_string();
+    let created = stream.cached_info().created;
+    // PostgreSQL keeps microseconds.
+    let created = DateTime::from_timestamp(created.unix_timestamp(), created.nanosecond() / 1000 * 1000)
         .unwrap_or(DateTime::UNIX_EPOCH);
-    let known = load(connection, name).await.map_err(|error| error.to_string())?;
-    let Some(known) = known else {
-        return begin(connection, name, created).await.map_err(|error| error.to_string());
-    };
-    let sequence = u64::try_from(known.last_sequence).unwrap_or_default();
-    let lost_since = if known.stream_created != created {
-        // Another stream: whatever it could still hold.
-        Some(Utc::now() - RETENTION)
-    } else if info.state.last_sequence < sequence
-        || !holds(&stream, sequence, known.last_event_id, info.state.first_sequence).await?
-    {
-        // Events may be published long after they happened; what was lost lies around the last one acknowledged.
-        let last = happened(connection, known.last_event_id).await.map_err(|error| error.to_string())?;
-        Some(last.unwrap_or_else(Utc::now).min(Utc::now()) - WINDOW)
-    } else {
-        None
-    };
-    let Some(since) = lost_since else { return Ok(()) };
-    let count = republish(connection, since).await.map_err(|error| error.to_string())?;
-    tracing::error!(stream = name, count, "the stream has lost events; they are published again");
-    begin(connection, name, created).await.map_err(|error| error.to_string())
+    let known = load(connection, name, owned).await.map_err(text)?;
+    let mut lost = Vec::new();
+    for state in &known {
+        if state.stream_created != created || !holds(&stream, state.last_sequence, state.last_event_id).await? {
+            lost.push(state.shard);
+        }
+    }
+    if !lost.is_empty() {
+        let since = lost_since(connection, &stream, created, name, &known).await?;
+        let count = republish(connection, since, &lost).await.map_err(text)?;
+        tracing::error!(stream = name, count, %since, "the stream has lost events; they are published again");
+    }
+    let new = owned.iter().filter(|shard| !known.iter().any(|state| state.shard == **shard));
+    for shard in new.chain(&lost) {
+        begin(connection, name, *shard, created).await.map_err(text)?;
+    }
+    checkpoint(connection, name).await.map_err(text)
 }
 
 /// Whether `sequence` still holds the event we were told it holds; what has aged out is no loss.
-async fn holds(stream: &jetstream::stream::Stream, sequence: u64, event_id: Uuid, first: u64) -> Result<bool, String> {
-    if sequence == 0 || sequence < first {
+async fn holds(stream: &Stream, sequence: i64, event_id: Uuid) -> Result<bool, String> {
+    let state = &stream.cached_info().state;
+    let sequence = u64::try_from(sequence).unwrap_or_default();
+    if sequence > state.last_sequence {
+        return Ok(false);
+    }
+    if sequence == 0 || sequence < state.first_sequence {
         return Ok(true);
     }
     match stream.get_raw_message(sequence).await {
@@ -79,71 +96,163 @@ async fn holds(stream: &jetstream::stream::Stream, sequence: u64, event_id: Uuid
             let id = message.headers.get("Nats-Msg-Id").map(|id| id.as_str().to_owned());
             Ok(id == Some(event_id.to_string()))
         }
+        // The store is damaged there.
         Err(error) if error.kind() == jetstream::stream::RawMessageErrorKind::NoMessageFound => Ok(false),
         Err(error) => Err(error.to_string()),
     }
 }
 
-/// Remembers the newest acknowledgement.
+/// From when on events may be missing: what the newest checkpoint that the stream still holds knows to be complete.
+async fn lost_since(
+    connection: &mut AsyncPgConnection,
+    stream: &Stream,
+    created: DateTime<Utc>,
+    name: &str,
+    known: &[State],
+) -> Result<DateTime<Utc>, String> {
+    let everything = Utc::now() - RETENTION;
+    if known.iter().any(|state| state.stream_created != created) {
+        // Another stream: whatever it could still hold.
+        return Ok(everything);
+    }
+    let checkpoints: Vec<Checkpoint> = relay_checkpoint::table
+        .filter(relay_checkpoint::stream.eq(name))
+        .order(relay_checkpoint::sequence.desc())
+        .select((relay_checkpoint::sequence, relay_checkpoint::event_id, relay_checkpoint::complete_before))
+        .load(connection)
+        .await
+        .map_err(|error| error.to_string())?;
+    // What was set back is held up to some point and not after it.
+    let (mut newest, mut oldest) = (0, checkpoints.len());
+    while newest < oldest {
+        let middle = newest.midpoint(oldest);
+        let Some(checkpoint) = checkpoints.get(middle) else { break };
+        if holds(stream, checkpoint.sequence, checkpoint.event_id).await? {
+            oldest = middle;
+        } else {
+            newest = middle + 1;
+        }
+    }
+    let surviving = checkpoints.get(newest).map_or(everything, |checkpoint| checkpoint.complete_before - MARGIN);
+    let gone: Vec<i64> = checkpoints.iter().take(newest).map(|checkpoint| checkpoint.sequence).collect();
+    diesel::delete(relay_checkpoint::table.filter(relay_checkpoint::stream.eq(name)))
+        .filter(relay_checkpoint::sequence.eq_any(gone))
+        .execute(connection)
+        .await
+        .map_err(|error| error.to_string())?;
+    Ok(surviving.max(everything))
+}
+
+/// Remembers the newest acknowledgement of each shard.
 pub(super) async fn remember(
     connection: &mut AsyncPgConnection,
     stream: &str,
-    sequence: u64,
-    event_id: Uuid,
+    newest: &[(i16, u64, Uuid)],
 ) -> Result<(), DatabaseError> {
-    let sequence = i64::try_from(sequence).unwrap_or(i64::MAX);
-    diesel::update(relay_state::table.find(stream).filter(relay_state::last_sequence.lt(sequence)))
-        .set((relay_state::last_sequence.eq(sequence), relay_state::last_event_id.eq(event_id)))
-        .execute(connection)
-        .await?;
+    let shards: Vec<i16> = newest.iter().map(|(shard, _, _)| *shard).collect();
+    let sequences: Vec<i64> =
+        newest.iter().map(|(_, sequence, _)| i64::try_from(*sequence).unwrap_or(i64::MAX)).collect();
+    let events: Vec<Uuid> = newest.iter().map(|(_, _, event)| *event).collect();
+    diesel::sql_query(
+        "update relay_state set last_sequence = newest.sequence, last_event_id = newest.event_id
+         from unnest($2::smallint[], $3::bigint[], $4::uuid[]) as newest (shard, sequence, event_id)
+         where stream = $1 and relay_state.shard = newest.shard and last_sequence < newest.sequence",
+    )
+    .bind::<sql_types::Text, _>(stream)
+    .bind::<sql_types::Array<sql_types::SmallInt>, _>(shards)
+    .bind::<sql_types::Array<sql_types::BigInt>, _>(sequences)
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(events)
+    .execute(connection)
+    .await?;
     Ok(())
 }
 
-async fn load(connection: &mut AsyncPgConnection, stream: &str) -> Result<Option<State>, DatabaseError> {
+async fn load(connection: &mut AsyncPgConnection, stream: &str, shards: &[i16]) -> Result<Vec<State>, DatabaseError> {
     Ok(relay_state::table
-        .find(stream)
-        .select((relay_state::stream_created, relay_state::last_sequence, relay_state::last_event_id))
-        .first(connection)
-        .await
-        .optional()?)
+        .filter(relay_state::stream.eq(stream))
+        .filter(relay_state::shard.eq_any(shards))
+        .select((
+            relay_state::shard,
+            relay_state::stream_created,
+            relay_state::last_sequence,
+            relay_state::last_event_id,
+        ))
+        .load(connection)
+        .await?)
 }
 
-/// When an event was recorded; `None` when the log does not hold it any more.
-async fn happened(connection: &mut AsyncPgConnection, event_id: Uuid) -> Result<Option<DateTime<Utc>>, DatabaseError> {
-    Ok(event_log::table
-        .filter(event_log::event_id.eq(event_id))
-        .select(event_log::created_at)
-        .first(connection)
-        .await
-        .optional()?)
-}
-
-async fn begin(connection: &mut AsyncPgConnection, stream: &str, created: DateTime<Utc>) -> Result<(), DatabaseError> {
-    let state = (
-        relay_state::stream.eq(stream),
+/// Nothing was acknowledged yet by this stream.
+async fn begin(
+    connection: &mut AsyncPgConnection,
+    stream: &str,
+    shard: i16,
+    created: DateTime<Utc>,
+) -> Result<(), DatabaseError> {
+    let nothing = (
         relay_state::stream_created.eq(created),
         relay_state::last_sequence.eq(0),
         relay_state::last_event_id.eq(Uuid::nil()),
     );
     diesel::insert_into(relay_state::table)
-        .values(state)
-        .on_conflict(relay_state::stream)
+        .values((relay_state::stream.eq(stream), relay_state::shard.eq(shard), nothing))
+        .on_conflict((relay_state::stream, relay_state::shard))
         .do_update()
-        .set((
-            relay_state::stream_created.eq(created),
-            relay_state::last_sequence.eq(0),
-            relay_state::last_event_id.eq(Uuid::nil()),
-        ))
+        .set(nothing)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-async fn republish(connection: &mut AsyncPgConnection, since: DateTime<Utc>) -> Result<usize, DatabaseError> {
+/// Notes how far the stream is, and since when everything older is in it: the oldest event that still waits, or now.
+async fn checkpoint(connection: &mut AsyncPgConnection, stream: &str) -> Result<(), DatabaseError> {
+    #[derive(QueryableByName)]
+    struct Oldest {
+        #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
+        at: Option<DateTime<Utc>>,
+    }
+    // Read in this order: what is acknowledged in between is counted as waiting.
+    let oldest: Option<Oldest> =
+        diesel::sql_query("select created_at as at from event_log where id = (select min(id) from outbox_pending)")
+            .get_result(connection)
+            .await
+            .optional()?;
+    let newest: Option<(i64, Uuid)> = relay_state::table
+        .filter(relay_state::stream.eq(stream))
+        .filter(relay_state::last_sequence.gt(0))
+        .order(relay_state::last_sequence.desc())
+        .select((relay_state::last_sequence, relay_state::last_event_id))
+        .first(connection)
+        .await
+        .optional()?;
+    let Some((sequence, event_id)) = newest else { return Ok(()) };
+    let complete_before = oldest.and_then(|oldest| oldest.at).unwrap_or_else(Utc::now).min(Utc::now());
+    diesel::insert_into(relay_checkpoint::table)
+        .values((
+            relay_checkpoint::stream.eq(stream),
+            relay_checkpoint::sequence.eq(sequence),
+            relay_checkpoint::event_id.eq(event_id),
+            relay_checkpoint::complete_before.eq(complete_before),
+        ))
+        .on_conflict_do_nothing()
+        .execute(connection)
+        .await?;
+    diesel::delete(relay_checkpoint::table.filter(relay_checkpoint::complete_before.lt(Utc::now() - RETENTION)))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+async fn republish(
+    connection: &mut AsyncPgConnection,
+    since: DateTime<Utc>,
+    shards: &[i16],
+) -> Result<usize, DatabaseError> {
     Ok(diesel::sql_query(
-        "insert into outbox_pending (id, shard) select id, shard from event_log where created_at >= $1 on conflict do nothing",
+        "insert into outbox_pending (id, shard) select id, shard from event_log
+         where created_at >= $1 and shard = any($2) on conflict do nothing",
     )
     .bind::<sql_types::Timestamptz, _>(since)
+    .bind::<sql_types::Array<sql_types::SmallInt>, _>(shards)
     .execute(connection)
     .await?)
 }

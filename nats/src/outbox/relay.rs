@@ -1,8 +1,14 @@
 //! The relay: takes what is pending, oldest first, to JetStream.
 
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
-use async_nats::{HeaderMap, HeaderName, HeaderValue, jetstream};
+use async_nats::{
+    HeaderMap, HeaderName, HeaderValue,
+    jetstream::{self, context::PublishErrorKind},
+};
 use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, QueryableByName, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -11,7 +17,7 @@ use uuid::Uuid;
 
 use super::{SHARDS, detector};
 use crate::{
-    connect::connects,
+    connect::{Requests, connects, jetstream},
     contracts::stream_of,
     database::{
         Database, DatabaseError,
@@ -23,12 +29,14 @@ const BATCH: i64 = 512;
 /// The fallback where no commit of this process woke the relay: another instance's rows, a repair.
 const POLL: Duration = Duration::from_millis(100);
 const CHECK: Duration = Duration::from_secs(30);
+/// How often a relay that does not own all shards looks whether one is free: another instance may have gone.
+const ADOPT: Duration = Duration::from_secs(1);
 const LOCK_NAMESPACE: i32 = 0x6f75_7462;
 
 /// The relay of one service's events.
 pub(crate) struct Relay {
     pub(crate) database: Database,
-    pub(crate) jetstream: jetstream::Context,
+    pub(crate) requests: Requests,
     pub(crate) service: &'static str,
 }
 
@@ -41,6 +49,7 @@ struct Shard {
 #[derive(diesel::Queryable)]
 struct Pending {
     id: i64,
+    shard: i16,
     event_id: Uuid,
     entity_id: String,
     subject: String,
@@ -50,7 +59,7 @@ struct Pending {
 
 /// What became of one publication.
 enum Published {
-    Stored { id: i64, sequence: u64, event_id: Uuid },
+    Stored { id: i64, shard: i16, sequence: u64, event_id: Uuid },
     Parked { id: i64, reason: String },
     Failed(String),
 }
@@ -82,58 +91,81 @@ impl Relay {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let mut connection = self.database.dedicated().await.map_err(|error| text(&error))?;
         let mut owned = own_shards(&mut connection, &[]).await.map_err(|error| text(&error))?;
-        let mut connected = connects(&self.jetstream.client());
-        self.detect(&mut connection, &owned).await?;
+        let jetstream = jetstream(&self.requests.client());
+        let mut connected = connects(&jetstream.client());
+        self.detect(&mut connection, &jetstream, &owned).await?;
         let mut checked = tokio::time::Instant::now();
+        let mut adopted = checked;
         loop {
+            if owned.len() < usize::from(SHARDS.unsigned_abs()) && adopted.elapsed() > ADOPT {
+                adopted = tokio::time::Instant::now();
+                let free = own_shards(&mut connection, &owned).await.map_err(|error| text(&error))?;
+                self.detect(&mut connection, &jetstream, &free).await?;
+                owned.extend(free);
+            }
             // A reconnect may have led to a server that lost what the last one had.
-            if checked.elapsed() > CHECK || connected != connects(&self.jetstream.client()) {
-                connected = connects(&self.jetstream.client());
-                owned.extend(own_shards(&mut connection, &owned).await.map_err(|error| text(&error))?);
-                self.detect(&mut connection, &owned).await?;
+            if checked.elapsed() > CHECK || connected != connects(&jetstream.client()) {
+                connected = connects(&jetstream.client());
+                self.detect(&mut connection, &jetstream, &owned).await?;
                 checked = tokio::time::Instant::now();
             }
-            if self.publish_pending(&mut connection, &owned).await? == 0 {
+            if self.publish_pending(&mut connection, &jetstream, &owned).await? == 0 {
                 self.database.relay().wait(POLL).await;
             }
         }
     }
 
-    async fn detect(&self, connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<(), String> {
+    async fn detect(
+        &self,
+        connection: &mut AsyncPgConnection,
+        jetstream: &jetstream::Context,
+        owned: &[i16],
+    ) -> Result<(), String> {
         if owned.is_empty() {
             return Ok(());
         }
-        detector::check(connection, &self.jetstream, &stream_of(self.service)).await
+        detector::check(connection, jetstream, &stream_of(self.service), owned).await
     }
 
     /// Publishes one wave: the oldest pending event of each aggregate. Returns how many left the outbox.
-    async fn publish_pending(&self, connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<usize, String> {
+    async fn publish_pending(
+        &self,
+        connection: &mut AsyncPgConnection,
+        jetstream: &jetstream::Context,
+        owned: &[i16],
+    ) -> Result<usize, String> {
         let wave = next_wave(connection, owned).await.map_err(|error| error.to_string())?;
         if wave.is_empty() {
             return Ok(0);
         }
         let stream = stream_of(self.service);
-        let before = connects(&self.jetstream.client());
-        let mut acks: FuturesUnordered<_> = wave.into_iter().map(|pending| self.publish(pending, &stream)).collect();
-        let (mut stored, mut last, mut failed) = (Vec::new(), None::<(u64, Uuid)>, None);
+        let before = connects(&jetstream.client());
+        let mut acks: FuturesUnordered<_> =
+            wave.into_iter().map(|pending| publish(jetstream, pending, &stream)).collect();
+        let (mut stored, mut newest, mut failed) = (Vec::new(), HashMap::<i16, (u64, Uuid)>::new(), None);
+        let mut timeouts = 0;
         while let Some(published) = acks.next().await {
             match published {
-                Published::Stored { id, sequence, event_id } => {
+                Published::Stored { id, shard, sequence, event_id } => {
                     stored.push(id);
-                    last = last.max(Some((sequence, event_id)));
+                    let last = newest.entry(shard).or_default();
+                    *last = (*last).max((sequence, event_id));
                 }
                 Published::Parked { id, reason } => park(connection, id, &reason).await?,
-                Published::Failed(reason) => failed = Some(reason),
+                Published::Failed(reason) => {
+                    timeouts += 1;
+                    failed = Some(reason);
+                }
             }
         }
-        if before != connects(&self.jetstream.client()) {
+        self.requests.timed_out(timeouts);
+        if before != connects(&jetstream.client()) {
             // Acknowledged by a server that may have lost what the last one had: remembering its sequence would hide that.
             return Err("the connection changed during a wave".to_owned());
         }
         // First remembered, then deleted: a crash in between publishes again, the other way round it could hide a loss.
-        if let Some((sequence, event_id)) = last {
-            detector::remember(connection, &stream, sequence, event_id).await.map_err(|error| error.to_string())?;
-        }
+        let newest: Vec<_> = newest.into_iter().map(|(shard, (sequence, event))| (shard, sequence, event)).collect();
+        detector::remember(connection, &stream, &newest).await.map_err(|error| error.to_string())?;
         diesel::delete(outbox_pending::table.filter(outbox_pending::id.eq_any(&stored)))
             .execute(connection)
             .await
@@ -144,31 +176,31 @@ impl Relay {
             None => Ok(stored.len()),
         }
     }
+}
 
-    async fn publish(&self, pending: Pending, stream: &str) -> Published {
-        let (id, event_id) = (pending.id, pending.event_id);
-        let mut headers = HeaderMap::new();
-        for (name, value) in pending.headers.as_object().into_iter().flatten() {
-            let (Ok(name), Ok(value)) =
-                (name.parse::<HeaderName>(), value.as_str().unwrap_or_default().parse::<HeaderValue>())
-            else {
-                return Published::Parked { id, reason: format!("the header `{name}` cannot travel") };
-            };
-            headers.insert(name, value);
-        }
-        headers.insert("Nats-Expected-Stream", stream);
-        let ack = self.jetstream.publish_with_headers(pending.subject, headers, pending.payload.into()).await;
-        let outcome = match ack {
-            Ok(ack) => ack.await,
-            Err(error) => Err(error),
+async fn publish(jetstream: &jetstream::Context, pending: Pending, stream: &str) -> Published {
+    let (id, shard, event_id) = (pending.id, pending.shard, pending.event_id);
+    let mut headers = HeaderMap::new();
+    for (name, value) in pending.headers.as_object().into_iter().flatten() {
+        let (Ok(name), Ok(value)) =
+            (name.parse::<HeaderName>(), value.as_str().unwrap_or_default().parse::<HeaderValue>())
+        else {
+            return Published::Parked { id, reason: format!("the header `{name}` cannot travel") };
         };
-        match outcome {
-            Ok(ack) => Published::Stored { id, sequence: ack.sequence, event_id },
-            Err(error) if error.kind() == jetstream::context::PublishErrorKind::MaxPayloadExceeded => {
-                Published::Parked { id, reason: error.to_string() }
-            }
-            Err(error) => Published::Failed(error.to_string()),
+        headers.insert(name, value);
+    }
+    headers.insert("Nats-Expected-Stream", stream);
+    let ack = jetstream.publish_with_headers(pending.subject, headers, pending.payload.into()).await;
+    let outcome = match ack {
+        Ok(ack) => ack.await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok(ack) => Published::Stored { id, shard, sequence: ack.sequence, event_id },
+        Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+            Published::Parked { id, reason: error.to_string() }
         }
+        Err(error) => Published::Failed(error.to_string()),
     }
 }
 
@@ -193,6 +225,7 @@ async fn next_wave(connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<
         .limit(BATCH)
         .select((
             event_log::id,
+            event_log::shard,
             event_log::event_id,
             event_log::entity_id,
             event_log::subject,

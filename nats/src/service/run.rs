@@ -2,39 +2,49 @@
 
 use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 
-use async_nats::service::{ServiceExt, endpoint::Endpoint};
-use futures_util::{StreamExt, future::BoxFuture};
-use tokio::sync::Semaphore;
+use chrono::Utc;
+use futures_util::StreamExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Runtime, Service, StartError, ops};
+use super::{
+    Auditor, Runtime, Service, StartError,
+    discovery::{EndpointStats, Instance},
+    endpoint::{Endpoint, Overloaded},
+    ops,
+};
 use crate::{
+    audit,
     config::Settings,
-    connect::{connect, inbox_prefix, jetstream},
+    connect::{Requests, connect, inbox_prefix, jetstream},
+    consume::{
+        Consuming,
+        operations::{self as dead_letters, Letters},
+    },
+    contracts::{
+        Call, Never,
+        operations::{
+            Audit, AuditEvents, AuditInbox, AuditReport, DiscardDeadLetter, GetDeadLetter, ListDeadLetters,
+            RedriveDeadLetters, RepublishEvents,
+        },
+    },
     database::Database,
     http, idempotency,
-    invoke::{Caller, EXPIRES, Responder, expired, refuse_busy},
+    invoke::{self, CallError, Caller, Responder, refuse_busy},
     manifest::Manifest,
     objects::Objects,
     outbox::{self, relay::Relay},
+    resilience::Policy,
     telemetry,
 };
 
-/// How many requests one endpoint of one instance works on at once; the next one is told that it is full.
-const CONCURRENCY: usize = 512;
 const DRAIN_WITHIN: Duration = Duration::from_secs(15);
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
-
-/// What an overloaded endpoint answers.
-type Overloaded = fn(async_nats::service::Request) -> BoxFuture<'static, ()>;
 
 /// A service that runs.
 pub struct Running {
     stop: CancellationToken,
     tasks: TaskTracker,
     client: async_nats::Client,
-    /// Keeps discovery, health and statistics answering.
-    _discovery: async_nats::service::Service,
 }
 
 impl Running {
@@ -59,8 +69,11 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         let client = connect(&settings, self.name).await?;
         let database = Database::open(&settings, self.migrations).await?;
         let jetstream = jetstream(&client);
+        let requests = Requests::renewed(client.clone(), &settings, self.name);
         let runtime = Runtime {
-            calls: Caller::new(client.clone()),
+            consuming: Consuming::with(&settings)?,
+            calls: Caller::over(requests.clone(), Policy::CALL.with(&settings)?),
+            requests,
             objects: Objects::new(jetstream.clone()),
             settings,
             database,
@@ -69,104 +82,113 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         };
         let state = (self.init)(runtime.clone()).await?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let other = |error: &dyn std::fmt::Display| StartError::Other(format!("registering with NATS failed: {error}"));
-        let discovery = client
-            .service_builder()
-            .description(&self.manifest.description)
-            .queue_group(self.name)
-            .start(self.name, env!("CARGO_PKG_VERSION"))
-            .await
-            .map_err(|error| other(&error))?;
+        let mut serving = Vec::new();
         for answering in self.answering {
-            let endpoint = discovery.endpoint_builder().name(&answering.verb).add(&answering.subject).await;
             let responder = (answering.responder)(state.clone());
-            let endpoint = endpoint.map_err(|error| other(&error))?;
-            tasks.spawn(serve(endpoint, "_INBOX_", (responder, refuse_busy), stop.clone()));
+            serving.push((answering.verb, answering.subject, responder));
+        }
+        serving.extend(operations(self.name, &runtime, self.auditor, &state));
+        let mut endpoints = Vec::new();
+        for (verb, subject, responder) in serving {
+            endpoints.push(subscribe(&client, self.name, (verb, subject), "_INBOX_", (responder, refuse_busy)).await?);
         }
         if let Some(api) = self.api {
-            let endpoint = discovery.endpoint_builder().name("http").add(http::subject(self.name)).await;
             let responder = http::responder(api(state.clone()), runtime.objects.clone());
-            let endpoint = endpoint.map_err(|error| other(&error))?;
-            tasks.spawn(serve(endpoint, "_INBOX_gateway.", (responder, http::overloaded), stop.clone()));
+            let named = ("http".to_owned(), http::subject(self.name));
+            endpoints
+                .push(subscribe(&client, self.name, named, "_INBOX_gateway.", (responder, http::overloaded)).await?);
+        }
+        let instance = Instance {
+            name: self.name,
+            id: uuid::Uuid::now_v7().simple().to_string(),
+            description: self.manifest.description.clone(),
+            started: Utc::now(),
+            endpoints: endpoints.iter().map(|endpoint| Arc::clone(&endpoint.stats)).collect(),
+        };
+        let discovery = instance.serve(&client, stop.clone()).await;
+        tasks.spawn(discovery.map_err(|error| unregistered(&error))?);
+        for endpoint in endpoints {
+            tasks.spawn(endpoint.serve(stop.clone()));
         }
         for task in self.tasks {
             tasks.spawn(task(state.clone(), &runtime, stop.clone()));
         }
         if !self.manifest.publishes.is_empty() {
             let relay =
-                Relay { database: runtime.database.clone(), jetstream: runtime.jetstream.clone(), service: self.name };
+                Relay { database: runtime.database.clone(), requests: runtime.requests.clone(), service: self.name };
             tasks.spawn(relay.run(stop.clone()));
         }
-        tasks.spawn(forget_old(runtime.database.clone(), stop.clone()));
+        tasks.spawn(keep_house(runtime.database.clone(), stop.clone()));
         prove_reachable(&client, self.name).await?;
         ops::serve(&runtime, &stop, &tasks).await?;
         tasks.close();
         tracing::info!(service = self.name, "ready");
-        Ok(Running { stop, tasks, client, _discovery: discovery })
+        Ok(Running { stop, tasks, client })
     }
 }
 
-/// Takes requests until `stop`, then those that the server had already sent, and finishes them all.
-///
-/// `inbox` is the beginning of the reply subjects of those who may ask.
-async fn serve(
-    mut endpoint: Endpoint,
+fn unregistered(error: &dyn std::fmt::Display) -> StartError {
+    StartError::Other(format!("registering with NATS failed: {error}"))
+}
+
+/// Subscribes an endpoint in the service's queue group.
+async fn subscribe(
+    client: &async_nats::Client,
+    service: &'static str,
+    (verb, subject): (String, String),
     inbox: &'static str,
     (responder, overloaded): (Responder, Overloaded),
-    stop: CancellationToken,
-) {
-    let permits = Arc::new(Semaphore::new(CONCURRENCY));
-    let working = TaskTracker::new();
-    let take = |request: async_nats::service::Request| match Arc::clone(&permits).try_acquire_owned() {
-        _ if !trusted(&request.message, inbox) => {}
-        Ok(permit) => {
-            let work = responder(request);
-            working.spawn(async move {
-                work.await;
-                drop(permit);
-            });
-        }
-        Err(_full) => {
-            tracing::warn!("shedding load: {CONCURRENCY} requests are being worked on");
-            working.spawn(overloaded(request));
-        }
-    };
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => break,
-            request = endpoint.next() => match request {
-                Some(request) => take(request),
-                None => break,
-            }
-        }
-    }
-    if let Err(error) = endpoint.stop().await {
-        tracing::debug!(%error, "unsubscribing failed");
-    }
-    // What had arrived when we unsubscribed is still answered; what was on the wire at that moment runs into its deadline.
-    while let Ok(Some(request)) = tokio::time::timeout(Duration::from_millis(100), endpoint.next()).await {
-        take(request);
-    }
-    working.close();
-    working.wait().await;
+) -> Result<Endpoint, StartError> {
+    let stats = EndpointStats::new(&verb, &subject, service);
+    let requests = client.queue_subscribe(subject, service.to_owned()).await.map_err(|error| unregistered(&error))?;
+    Ok(Endpoint { requests, client: client.clone(), stats, inbox, responder, overloaded })
 }
 
-/// Whether a request comes from somebody who waits for its answer.
-///
-/// Permissions say who may publish here, but a user of JetStream can have the server publish for it, by naming our subject
-/// as its reply. Such a message has no inbox to answer to. What has waited past its caller's patience (a client sends on
-/// reconnect what it queued while disconnected) is dropped as well: its caller was told that nothing is known.
-fn trusted(message: &async_nats::Message, inbox: &str) -> bool {
-    if !message.reply.as_ref().is_some_and(|reply| reply.as_str().starts_with(inbox)) {
-        tracing::error!(subject = %message.subject, reply = ?message.reply, "a request from nobody who may ask; dropped");
-        return false;
+/// What every service answers to the operator.
+fn operations<S: Clone + Send + Sync + 'static>(
+    service: &'static str,
+    runtime: &Runtime,
+    auditor: Option<Auditor<S>>,
+    state: &S,
+) -> Vec<(String, String, Responder)> {
+    let auditor = Arc::new(auditor);
+    let (asked, state) = (runtime.clone(), state.clone());
+    let audit = move |(), _: Audit| {
+        let (auditor, runtime, state) = (Arc::clone(&auditor), asked.clone(), state.clone());
+        async move {
+            let mut checks = vec![audit::backlog(&runtime).await?];
+            if let Some(auditor) = auditor.as_ref() {
+                checks.extend(auditor(state).await?);
+            }
+            Ok::<_, CallError<Never>>(AuditReport { checks })
+        }
+    };
+    fn entry<C: Call>(service: &str, responder: Responder) -> (String, String, Responder) {
+        (C::VERB.to_owned(), C::subject_at(service), responder)
     }
-    let expires = message.headers.as_ref().and_then(|headers| headers.get(EXPIRES)).map(|text| text.as_str());
-    if expires.is_some_and(expired) {
-        tracing::warn!(subject = %message.subject, "a request came too late; dropped");
-        return false;
-    }
-    true
+    let letters = Letters { service, database: runtime.database.clone(), redrives: runtime.consuming.redrives.clone() };
+    vec![
+        entry::<Audit>(service, invoke::responder::<_, Audit, _>((), audit)),
+        entry::<AuditEvents>(service, invoke::responder::<_, AuditEvents, _>(runtime.clone(), audit::events)),
+        entry::<AuditInbox>(service, invoke::responder::<_, AuditInbox, _>(runtime.clone(), audit::inbox)),
+        entry::<RepublishEvents>(
+            service,
+            invoke::responder::<_, RepublishEvents, _>(runtime.clone(), outbox::republish::republish),
+        ),
+        entry::<ListDeadLetters>(
+            service,
+            invoke::responder::<_, ListDeadLetters, _>(letters.clone(), dead_letters::list),
+        ),
+        entry::<GetDeadLetter>(service, invoke::responder::<_, GetDeadLetter, _>(letters.clone(), dead_letters::get)),
+        entry::<RedriveDeadLetters>(
+            service,
+            invoke::responder::<_, RedriveDeadLetters, _>(letters.clone(), dead_letters::redrive),
+        ),
+        entry::<DiscardDeadLetter>(
+            service,
+            invoke::responder::<_, DiscardDeadLetter, _>(letters, dead_letters::discard),
+        ),
+    ]
 }
 
 /// A message to ourselves: once it is back, the server has processed every subscription before it.
@@ -181,17 +203,17 @@ async fn prove_reachable(client: &async_nats::Client, name: &str) -> Result<(), 
     }
 }
 
-/// Old idempotency keys, events and inbox rows.
-async fn forget_old(database: Database, stop: CancellationToken) {
+/// Once an hour, the first time at once: old rows go, and the coming days get their partitions.
+async fn keep_house(database: Database, stop: CancellationToken) {
     loop {
+        for kept in [outbox::keep_house(&database).await, idempotency::forget_old(&database).await] {
+            if let Err(error) = kept {
+                tracing::warn!(%error, "old rows were not deleted, or the coming days have no partitions yet");
+            }
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-        }
-        for forgotten in [idempotency::forget_old(&database).await, outbox::forget_old(&database).await] {
-            if let Err(error) = forgotten {
-                tracing::warn!(%error, "old rows were not deleted");
-            }
         }
     }
 }

@@ -32,6 +32,19 @@ pub enum KeyError {
 
 /// The server's configuration; it includes `accounts.conf` from beside it.
 const SERVER: &str = include_str!("../../server/nats.conf");
+/// The same for a server of a cluster, with its name and addresses to be filled in.
+const NODE: &str = include_str!("../../server/cluster.conf");
+/// The secret that the servers of a cluster know each other by.
+const ROUTES_SECRET: &str = "routes.secret";
+
+/// A server of a cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterNode {
+    /// Its name, unique in the cluster: `nats-1`.
+    pub name: String,
+    /// Where the other servers reach it, `host:port`; not where clients do.
+    pub address: String,
+}
 
 /// Writes what nats-server needs into `directory`: `<user>.nk` (0600) for every user that has none yet, `accounts.conf`,
 /// and `nats.conf`, which includes it.
@@ -62,13 +75,49 @@ pub fn write_keys(topology: &Topology, directory: &Path) -> Result<(), KeyError>
         .map_err(file(&path))
 }
 
+/// Writes `<node>.conf` (0600: it holds the secret that the servers share) for each node of a cluster, beside what
+/// [`write_keys`] writes.
+///
+/// # Errors
+/// See [`KeyError`].
+pub fn write_cluster(directory: &Path, nodes: &[ClusterNode]) -> Result<(), KeyError> {
+    let path = directory.join(ROUTES_SECRET);
+    let secret = match std::fs::read_to_string(&path) {
+        Ok(secret) => secret.trim().to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let secret = uuid::Uuid::new_v4().simple().to_string();
+            write_secret(&path, &secret)?;
+            secret
+        }
+        Err(source) => return Err(KeyError::File { path, source }),
+    };
+    let routes: Vec<String> = nodes.iter().map(|node| format!("nats://argosy:{secret}@{}", node.address)).collect();
+    for node in nodes {
+        let text = NODE.replace("{name}", &node.name).replace("{address}", &node.address);
+        let text = text.replace("{secret}", &secret).replace("{routes}", &routes.join(", "));
+        let path = directory.join(format!("{}.conf", node.name));
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(KeyError::File { path, source });
+            }
+            _ => write_secret(&path, &text)?,
+        }
+    }
+    Ok(())
+}
+
 fn new_key(path: &Path) -> Result<KeyPair, KeyError> {
     let pair = KeyPair::new_user();
     let seed = pair.seed().map_err(|_| KeyError::Seed { path: path.to_owned() })?;
+    write_secret(path, &seed)?;
+    Ok(pair)
+}
+
+/// A new file that only its owner may read.
+fn write_secret(path: &Path, text: &str) -> Result<(), KeyError> {
     let fault = |source| KeyError::File { path: path.to_owned(), source };
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(fault)?;
-    file.write_all(seed.as_bytes()).map_err(fault)?;
-    Ok(pair)
+    file.write_all(text.as_bytes()).map_err(fault)
 }
 
 fn entry(user: &str, public_key: &str, permissions: &Permissions) -> String {

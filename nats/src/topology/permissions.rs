@@ -2,12 +2,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DEAD, DEBUG, OPERATOR, PROVISIONER, Permissions};
+use super::{DEBUG, OPERATOR, PROVISIONER, Permissions};
 use crate::{
     connect::inbox_prefix,
-    contracts::{Call, stream_of, user::GrantRole},
+    contracts::{
+        Call,
+        operations::{
+            Audit, AuditEvents, AuditInbox, DiscardDeadLetter, GetDeadLetter, ListDeadLetters, RedriveDeadLetters,
+            RepublishEvents,
+        },
+        stream_of,
+        user::GrantRole,
+    },
     manifest::{BucketEntry, Manifest},
 };
+
+/// What every service answers to the operator alone.
+const OPERATIONS: [&str; 4] = [Audit::VERB, AuditEvents::VERB, AuditInbox::VERB, RepublishEvents::VERB];
+/// What every service answers to the operator, and to the gateway, which asks for administrators.
+const DEAD_LETTERS: [&str; 4] =
+    [ListDeadLetters::VERB, GetDeadLetter::VERB, RedriveDeadLetters::VERB, DiscardDeadLetter::VERB];
 
 #[derive(Default)]
 struct Subjects {
@@ -48,8 +62,13 @@ fn service(manifest: &Manifest, all: &[Manifest]) -> Permissions {
         subjects.publish(format!("svc.{call}"));
     }
     if manifest.forwards {
-        for other in all.iter().filter(|other| other.openapi.is_some()) {
-            subjects.publish(format!("http.{}", other.service));
+        for other in all.iter().filter(|other| !other.forwards) {
+            if other.openapi.is_some() {
+                subjects.publish(format!("http.{}", other.service));
+            }
+            for verb in DEAD_LETTERS {
+                subjects.publish(format!("svc.{}.{verb}", other.service));
+            }
         }
     }
     if !manifest.publishes.is_empty() {
@@ -66,10 +85,12 @@ fn service(manifest: &Manifest, all: &[Manifest]) -> Permissions {
         subjects.publish(format!("$JS.API.CONSUMER.INFO.{stream}.{durable}"));
         subjects.publish(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"));
         subjects.publish(format!("$JS.ACK.{stream}.{durable}.>"));
-        subjects.publish(format!("dead.{name}.{durable}"));
     }
     for bucket in &manifest.buckets {
         use_bucket(bucket, &mut subjects);
+    }
+    for bucket in &manifest.states {
+        use_state(bucket, &mut subjects);
     }
     subjects.done()
 }
@@ -77,7 +98,7 @@ fn service(manifest: &Manifest, all: &[Manifest]) -> Permissions {
 /// Discovery, health and statistics, the service's own subjects in its own queue group, and the inboxes of its callers.
 fn answering(manifest: &Manifest, all: &[Manifest], subjects: &mut Subjects) {
     let name = &manifest.service;
-    if manifest.answers.is_empty() && manifest.openapi.is_none() {
+    if manifest.forwards {
         return;
     }
     for verb in ["PING", "INFO", "STATS"] {
@@ -85,15 +106,12 @@ fn answering(manifest: &Manifest, all: &[Manifest], subjects: &mut Subjects) {
         subjects.subscribe(format!("$SRV.{verb}.{name}"));
         subjects.subscribe(format!("$SRV.{verb}.{name}.>"));
     }
-    if !manifest.answers.is_empty() {
-        subjects.subscribe(format!("svc.{name}.> {name}"));
-    }
+    subjects.subscribe(format!("svc.{name}.> {name}"));
     if manifest.openapi.is_some() {
         subjects.subscribe(format!("http.{name} {name}"));
     }
     let calls_us = |other: &&Manifest| {
-        (other.forwards && manifest.openapi.is_some())
-            || other.calls.iter().any(|call| call.split('.').next() == Some(name.as_str()))
+        other.forwards || other.calls.iter().any(|call| call.split('.').next() == Some(name.as_str()))
     };
     for caller in all.iter().filter(calls_us) {
         subjects.publish(format!("{}.>", inbox_prefix(&caller.service)));
@@ -105,18 +123,31 @@ fn answering(manifest: &Manifest, all: &[Manifest], subjects: &mut Subjects) {
 
 fn use_bucket(bucket: &BucketEntry, subjects: &mut Subjects) {
     let name = &bucket.name;
-    subjects.publish(format!("$JS.API.STREAM.INFO.OBJ_{name}"));
-    subjects.publish(format!("$JS.API.DIRECT.GET.OBJ_{name}.>"));
+    read_stream(&format!("OBJ_{name}"), subjects);
     subjects.publish(format!("$JS.API.STREAM.MSG.GET.OBJ_{name}"));
-    // The client's ordered consumers are unnamed; a reader can read the whole bucket.
-    subjects.publish(format!("$JS.API.CONSUMER.CREATE.OBJ_{name}"));
-    subjects.publish(format!("$JS.API.CONSUMER.CREATE.OBJ_{name}.>"));
-    subjects.publish(format!("$JS.API.CONSUMER.DELETE.OBJ_{name}.>"));
-    subjects.publish(format!("$JS.FC.OBJ_{name}.>"));
     if bucket.writes {
         subjects.publish(format!("$O.{name}.>"));
         subjects.publish(format!("$JS.API.STREAM.PURGE.OBJ_{name}"));
     }
+}
+
+fn use_state(bucket: &BucketEntry, subjects: &mut Subjects) {
+    let name = &bucket.name;
+    read_stream(&format!("KV_{name}"), subjects);
+    if bucket.writes {
+        subjects.publish(format!("$KV.{name}.>"));
+    }
+}
+
+/// Single messages and ordered consumers of a bucket's stream. The client's ordered consumers are unnamed, so whoever may
+/// read, may read the whole bucket.
+fn read_stream(stream: &str, subjects: &mut Subjects) {
+    subjects.publish(format!("$JS.API.STREAM.INFO.{stream}"));
+    subjects.publish(format!("$JS.API.DIRECT.GET.{stream}.>"));
+    subjects.publish(format!("$JS.API.CONSUMER.CREATE.{stream}"));
+    subjects.publish(format!("$JS.API.CONSUMER.CREATE.{stream}.>"));
+    subjects.publish(format!("$JS.API.CONSUMER.DELETE.{stream}.>"));
+    subjects.publish(format!("$JS.FC.{stream}.>"));
 }
 
 fn provisioner() -> Permissions {
@@ -131,12 +162,16 @@ fn operator(manifests: &[Manifest]) -> Permissions {
     for subject in ["$SRV.>", "$JS.API.>", "$JS.ACK.>"] {
         subjects.publish(subject);
     }
-    // A redriven dead letter goes back to the subject it came from.
-    for event in manifests.iter().flat_map(|manifest| &manifest.publishes) {
-        subjects.publish(event.subject.clone());
-    }
     subjects.publish(GrantRole::subject());
-    for subject in ["evt.>", "dead.>", "$JS.EVENT.ADVISORY.>"] {
+    for service in manifests.iter().filter(|manifest| !manifest.forwards) {
+        for verb in OPERATIONS.into_iter().chain(DEAD_LETTERS) {
+            subjects.publish(format!("svc.{}.{verb}", service.service));
+        }
+        for audit in service.answers.iter().filter(|call| call.verb.starts_with("audit_")) {
+            subjects.publish(audit.subject.clone());
+        }
+    }
+    for subject in ["evt.>", "$JS.EVENT.ADVISORY.>"] {
         subjects.subscribe(subject);
     }
     subjects.subscribe(format!("{}.>", inbox_prefix(OPERATOR)));
@@ -161,13 +196,13 @@ fn debug(manifests: &[Manifest]) -> Permissions {
     ] {
         subjects.publish(subject);
     }
-    for subject in ["evt.>", "dead.>", "$JS.EVENT.ADVISORY.>"] {
+    for subject in ["evt.>", "$JS.EVENT.ADVISORY.>"] {
         subjects.subscribe(subject);
     }
     // Single messages of the event streams, never of the buckets: those hold people's documents.
     let streams =
         manifests.iter().filter(|manifest| !manifest.publishes.is_empty()).map(|manifest| stream_of(&manifest.service));
-    for stream in streams.chain([DEAD.to_owned()]) {
+    for stream in streams {
         subjects.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"));
         subjects.publish(format!("$JS.API.DIRECT.GET.{stream}"));
         subjects.publish(format!("$JS.API.DIRECT.GET.{stream}.>"));

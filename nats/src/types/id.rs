@@ -70,6 +70,7 @@ kinds! {
     Cart CartId "crt" "cart";
     Category CategoryId "cat" "category";
     Company CompanyId "cmp" "company";
+    DeadLetter DeadLetterId "dlt" "dead letter";
     Event EventId "evt" "event";
     Invoice InvoiceId "inv" "invoice";
     Manifest ManifestId "mft" "manifest";

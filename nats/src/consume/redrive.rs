@@ -1,0 +1,130 @@
+//! Redriving: a dead letter goes through its own consumer again, out of the table.
+//!
+//! Nothing is published, so no other consumer sees it and no deduplication is in the way. The letter is locked in the
+//! handler's own transaction, which deletes it: any number of instances may redrive, and a crash leaves it as it was.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use uuid::Uuid;
+
+use super::{Consumer, Failure, HANDLER_DEADLINE, Handler, dead};
+use crate::{
+    contracts::Event,
+    database::{DatabaseError, Tx},
+    telemetry::{REQUEST_ID, TRACEPARENT, Trace},
+};
+
+/// How often a consumer looks when nobody told it anything: for what another instance was told, or what was away.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
+
+/// Tells the consumers of this process that there may be letters to redrive; cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Redrives(watch::Sender<()>);
+
+impl Default for Redrives {
+    fn default() -> Self {
+        Self(watch::Sender::new(()))
+    }
+}
+
+impl Redrives {
+    /// There may be some now.
+    pub(crate) fn now(&self) {
+        self.0.send_replace(());
+    }
+}
+
+/// What became of one look.
+enum Step {
+    /// This letter was redriven, or is dead again.
+    Settled(Uuid),
+    /// What this letter needs is away.
+    Away(Uuid),
+    /// There is none further on.
+    End,
+}
+
+impl<S, E, H> Consumer<S, E, H>
+where
+    S: Clone + Send + Sync + 'static,
+    E: Event,
+    H: for<'a> Handler<'a, S, E>,
+{
+    /// Redrives what somebody asked for, until `stop`.
+    pub(super) async fn redrive(&self, stop: &CancellationToken) {
+        let mut told = self.consuming.redrives.0.subscribe();
+        // Round and round by id, so that one whose help is away does not hold up the others.
+        let mut after = Uuid::nil();
+        while !stop.is_cancelled() {
+            match self.redrive_next(after, stop).await {
+                Ok(Step::Settled(id)) => {
+                    after = id;
+                    continue;
+                }
+                Ok(Step::Away(id)) => after = id,
+                Ok(Step::End) => after = Uuid::nil(),
+                Err(error) => {
+                    tracing::warn!(consumer = self.durable, %error, "redriving dead letters failed; trying again")
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _told = told.changed() => after = Uuid::nil(),
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
+        }
+    }
+
+    /// Tries the next letter after `after`.
+    async fn redrive_next(&self, after: Uuid, stop: &CancellationToken) -> Result<Step, DatabaseError> {
+        let _turn = self.database.background().await;
+        let mut tx = self.database.begin().await?;
+        let Some(row) = dead::next(&mut tx, &self.durable, after).await? else {
+            tx.roll_back().await?;
+            return Ok(Step::End);
+        };
+        let message = row.message();
+        let trace = Trace::continued(message.header(TRACEPARENT), message.header(REQUEST_ID));
+        let span = tracing::info_span!(
+            "redrive", consumer = self.durable, subject = message.subject, request_id = trace.request_id(), trace_id = %trace
+        );
+        let work = async {
+            let outcome = match message.open::<E>() {
+                Ok(event) => {
+                    let handled = tokio::time::timeout(HANDLER_DEADLINE, self.handle_letter(tx, row.id, event)).await;
+                    handled
+                        .unwrap_or_else(|_| Err(Failure::Failed(format!("the handler took over {HANDLER_DEADLINE:?}"))))
+                }
+                Err(reason) => {
+                    tx.roll_back().await?;
+                    Err(Failure::Dead(reason))
+                }
+            };
+            let Err(failure) = outcome else {
+                tracing::info!("the dead letter was redriven");
+                return Ok(Step::Settled(row.id));
+            };
+            // Whatever failed while the process was stopping says nothing about the message.
+            if stop.is_cancelled() {
+                return Ok(Step::Away(row.id));
+            }
+            tracing::warn!(%failure, "redriving the dead letter failed");
+            let again = matches!(failure, Failure::Unavailable(_));
+            dead::put_back(&mut *self.database.connection().await?, row.id, &failure.to_string(), again).await?;
+            Ok(if again { Step::Away(row.id) } else { Step::Settled(row.id) })
+        };
+        trace.scope(tracing::Span::none(), work.instrument(span)).await
+    }
+
+    /// The handler's transaction, which deletes the letter as well.
+    async fn handle_letter(&self, mut tx: Tx, id: Uuid, event: super::Received<E>) -> Result<(), Failure> {
+        if self.claim(&mut tx, &event, true).await? {
+            self.call(&mut tx, event).await?;
+        }
+        dead::delete(&mut tx, id).await?;
+        Ok(tx.commit().await?)
+    }
+}

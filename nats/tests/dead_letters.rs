@@ -1,0 +1,408 @@
+//! Dead letters: kept in the service's own database, shown, redriven and discarded.
+
+use std::time::{Duration, Instant};
+
+use diesel_async::SimpleAsyncConnection;
+use nats::{
+    contracts::{
+        Event,
+        operations::{
+            AuditInbox, AuditedEvent, AuditedInbox, DeadLetter, DeadLetterDetails, DeadLetterState, DiscardDeadLetter,
+            GetDeadLetter, ListDeadLetters, NoDeadLetter, RedriveDeadLetters, RedrivenDeadLetters,
+        },
+    },
+    invoke::CallError,
+    service::Running,
+    types::{DeadLetterId, UserId},
+};
+use stack::Bed;
+
+use crate::{
+    consume::{effects, event, until_noted},
+    probe::{self, ThingDone},
+};
+
+/// The dead letters of the probe, as it tells them.
+async fn letters(bed: &Bed) -> Vec<DeadLetter> {
+    let question = ListDeadLetters { consumer: None, after: None, limit: 100 };
+    bed.call_at("probe", &question).await.expect("the list").letters
+}
+
+async fn get(bed: &Bed, id: DeadLetterId) -> Result<DeadLetterDetails, CallError<NoDeadLetter>> {
+    bed.call_at("probe", &GetDeadLetter { id }).await
+}
+
+async fn redrive(
+    bed: &Bed,
+    id: Option<DeadLetterId>,
+    consumer: Option<&str>,
+) -> Result<RedrivenDeadLetters, CallError<NoDeadLetter>> {
+    let question = RedriveDeadLetters { id, consumer: consumer.map(str::to_owned), by: "a test".to_owned() };
+    bed.call_at("probe", &question).await
+}
+
+/// Waits until there are so many letters, all dead.
+async fn until_dead(bed: &Bed, count: usize) -> Vec<DeadLetter> {
+    bed.wait_for(&format!("{count} dead letters"), || async {
+        let letters = letters(bed).await;
+        let settled = letters.iter().all(|letter| letter.state == DeadLetterState::Dead);
+        (settled && letters.len() == count).then_some(letters)
+    })
+    .await
+}
+
+/// Publishes an event that kills `suffer`, and waits for its letter.
+async fn kill(bed: &Bed, poison: &ThingDone) -> DeadLetter {
+    let before = letters(bed).await.len();
+    bed.publish(poison).await;
+    until_dead(bed, before + 1).await.pop().expect("the newest letter")
+}
+
+/// Waits until the consumer has nothing before it any more, and has settled all it got.
+async fn until_settled(bed: &Bed, durable: &str) {
+    let (client, _refusals) = bed.connect_as("operator").await;
+    let jetstream = async_nats::jetstream::new(client);
+    bed.wait_for("the consumer to settle everything", || async {
+        let consumer: async_nats::jetstream::consumer::PullConsumer =
+            jetstream.get_consumer_from_stream(durable, ThingDone::stream()).await.ok()?;
+        let info = consumer.cached_info();
+        (info.num_pending == 0 && info.num_ack_pending == 0).then_some(())
+    })
+    .await;
+}
+
+/// Runs the probe as a process that can end without a word: its tasks stop where they are.
+async fn doomed(bed: &Bed) -> (tokio::runtime::Runtime, Running) {
+    // The database outlives the process.
+    drop(bed.sql("probe").await);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let running = std::thread::scope(|scope| {
+        scope.spawn(|| runtime.block_on(bed.run(probe::service()))).join().expect("the service runs")
+    });
+    (runtime, running)
+}
+
+async fn until_suffered(bed: &Bed, thing: UserId, times: usize) {
+    bed.wait_for("the handler to begin", || async { (probe::suffered(thing) >= times).then_some(()) }).await;
+}
+
+async fn audit(bed: &Bed, letter: &DeadLetter) -> AuditedInbox {
+    let event_id = letter.event_id.expect("an event");
+    let day = event_id.timestamp().date_naive();
+    let event = AuditedEvent { log_id: 1, event_id, event_type: ThingDone::event_type(), day };
+    let question = AuditInbox { consumer: letter.consumer.clone(), events: vec![event] };
+    bed.call_at("probe", &question).await.expect("the inbox")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_letter_is_shown_with_all_it_carried() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let poison = event("dead");
+
+    let letter = kill(&bed, &poison).await;
+
+    assert_eq!((letter.service.as_str(), letter.consumer.as_str()), ("probe", "probe-suffer"));
+    assert_eq!((letter.subject.as_str(), letter.attempts), (poison.subject().as_str(), 1));
+    assert_eq!(letter.reason, "dead: as asked");
+    let details = get(&bed, letter.id).await.expect("the letter");
+    assert_eq!(details.letter, letter);
+    let id = letter.event_id.expect("the event's id").uuid().to_string();
+    let header = |name: &str| details.headers.iter().find(|header| header.name == name).map(|one| one.value.clone());
+    assert_eq!(header("ce-id"), Some(id.clone()));
+    assert_eq!(header("Nats-Msg-Id"), Some(id));
+    assert_eq!(serde_json::from_str::<ThingDone>(&details.payload).unwrap(), poison);
+    assert_eq!(details.payload_size, details.payload.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_are_paged_and_filtered_by_consumer() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    for _ in 0..3 {
+        kill(&bed, &event("dead")).await;
+    }
+    let page = |after, limit, consumer: &str| ListDeadLetters { consumer: Some(consumer.to_owned()), after, limit };
+
+    let first = bed.call_at("probe", &page(None, 2, "probe-suffer")).await.unwrap().letters;
+    let second = bed.call_at("probe", &page(Some(first[1].id), 2, "probe-suffer")).await.unwrap().letters;
+    let other = bed.call_at("probe", &page(None, 2, "probe-note")).await.unwrap().letters;
+
+    assert_eq!([first, second].concat(), letters(&bed).await);
+    assert_eq!(other, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_is_redriven_by_its_own_consumer_alone_once_the_cause_is_mended() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let _other_instance = bed.run(probe::service()).await;
+    let poison = event("dead");
+    let letter = kill(&bed, &poison).await;
+    until_noted(&bed, poison.thing).await;
+
+    probe::cure(poison.thing);
+    assert_eq!(redrive(&bed, Some(letter.id), None).await.unwrap().count, 1);
+
+    until_dead(&bed, 0).await;
+    assert_eq!(effects(&bed, "suffer", poison.thing).await, 1, "its effect, once");
+    assert_eq!(effects(&bed, "note", poison.thing).await, 1, "the other consumer saw nothing of it");
+    assert_eq!(audit(&bed, &letter).await, AuditedInbox { missing: vec![], dead: vec![] });
+    let gone = redrive(&bed, Some(letter.id), None).await.unwrap_err();
+    assert!(matches!(gone, CallError::Refused(NoDeadLetter::NotFound)), "{gone}");
+    assert!(matches!(get(&bed, letter.id).await, Err(CallError::Refused(NoDeadLetter::NotFound))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_again_is_dead_again_with_the_new_count() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let letter = kill(&bed, &event("dead")).await;
+
+    redrive(&bed, Some(letter.id), None).await.unwrap();
+
+    let again = bed
+        .wait_for("the second failure", || async {
+            letters(&bed).await.into_iter().find(|letter| letter.attempts == 2)
+        })
+        .await;
+    assert_eq!((again.id, again.state), (letter.id, DeadLetterState::Dead));
+    assert_eq!(again.first_at, letter.first_at);
+    assert!(again.last_at > letter.last_at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_redriven_at_once_and_those_that_still_fail_hold_up_no_other() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let poisons = [event("dead"), event("dead"), event("dead")];
+    for poison in &poisons {
+        kill(&bed, poison).await;
+    }
+    probe::cure(poisons[1].thing);
+    probe::cure(poisons[2].thing);
+
+    assert_eq!(redrive(&bed, None, Some("probe-note")).await.unwrap().count, 0);
+    assert_eq!(redrive(&bed, None, Some("probe-suffer")).await.unwrap().count, 3);
+
+    let left = until_dead(&bed, 1).await;
+    assert_eq!((left[0].subject.clone(), left[0].attempts), (poisons[0].subject(), 2));
+    probe::cure(poisons[0].thing);
+    assert_eq!(redrive(&bed, None, None).await.unwrap().count, 1);
+    until_dead(&bed, 0).await;
+    for poison in &poisons {
+        assert_eq!(effects(&bed, "suffer", poison.thing).await, 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_event_that_is_delivered_again_is_not_handled() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let poison = event("dead");
+
+    bed.publish_twice(&poison).await;
+
+    let letter = until_dead(&bed, 1).await.remove(0);
+    until_settled(&bed, "probe-suffer").await;
+    assert_eq!(letters(&bed).await, std::slice::from_ref(&letter), "one letter, one failure");
+    assert_eq!(probe::suffered(poison.thing), 1, "the second delivery did not reach the handler");
+    assert_eq!(audit(&bed, &letter).await, AuditedInbox { missing: vec![], dead: vec![letter.event_id.unwrap()] });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_outlive_a_wiped_stream_and_are_buried_once() {
+    let mut bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let poison = event("dead");
+    let question = probe::DoThing { thing: poison.thing, mood: poison.mood.clone(), commit: true };
+    bed.call(&question).await.expect("an event in the log");
+    let letter = until_dead(&bed, 1).await.remove(0);
+
+    bed.lose_everything_in_nats().await;
+
+    bed.event::<ThingDone>(|event| event.thing == poison.thing).await;
+    until_settled(&bed, "probe-suffer").await;
+    assert_eq!(letters(&bed).await, std::slice::from_ref(&letter));
+    assert_eq!(probe::suffered(poison.thing), 1, "what was published again did not reach the handler");
+    probe::cure(poison.thing);
+    redrive(&bed, Some(letter.id), None).await.unwrap();
+    until_dead(&bed, 0).await;
+    assert_eq!(effects(&bed, "suffer", poison.thing).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handler_that_panics_ends_in_a_dead_letter_and_is_redriven_once_it_is_mended() {
+    let bed = Bed::start().await;
+    let _probe = bed.run_with(probe::service(), &[("CONSUME_ATTEMPTS", "3")]).await;
+    let (poison, healthy) = (event("panic"), event("fine"));
+    let began = Instant::now();
+
+    bed.publish(&poison).await;
+    bed.publish(&healthy).await;
+
+    bed.wait_for("the healthy event", || async { (effects(&bed, "suffer", healthy.thing).await > 0).then_some(()) })
+        .await;
+    let letter = until_dead(&bed, 1).await.remove(0);
+    // 200 and 400 ms, each up to a quarter less.
+    assert!(began.elapsed() >= Duration::from_millis(450), "after {:?}", began.elapsed());
+    assert_eq!((letter.attempts, letter.reason.as_str()), (3, "failed: the handler panicked"));
+    redrive(&bed, Some(letter.id), None).await.unwrap();
+    bed.wait_for("the fourth failure", || async {
+        letters(&bed).await.iter().any(|letter| letter.attempts == 4).then_some(())
+    })
+    .await;
+    probe::cure(poison.thing);
+    redrive(&bed, Some(letter.id), None).await.unwrap();
+    until_dead(&bed, 0).await;
+    assert_eq!(effects(&bed, "suffer", poison.thing).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_tried_later_is_tried_after_its_delay_and_dies_in_the_end() {
+    let bed = Bed::start().await;
+    let _probe = bed.run_with(probe::service(), &[("CONSUME_ATTEMPTS", "4")]).await;
+    let (poison, began) = (event("later"), Instant::now());
+
+    bed.publish(&poison).await;
+
+    let letter = until_dead(&bed, 1).await.remove(0);
+    assert!(began.elapsed() >= 3 * probe::LATER, "after {:?}", began.elapsed());
+    assert_eq!((letter.attempts, letter.reason.as_str()), (4, "retry: not now"));
+    assert_eq!(probe::suffered(poison.thing), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_something_that_is_away_is_tried_until_it_is_back_and_never_dies() {
+    let bed = Bed::start().await;
+    let _probe = bed.run_with(probe::service(), &[("CONSUME_ATTEMPTS", "2")]).await;
+    let waiting = event("away");
+
+    bed.publish(&waiting).await;
+    bed.wait_for("more tries than a failure has", || async { (probe::suffered(waiting.thing) > 3).then_some(()) })
+        .await;
+    probe::cure(waiting.thing);
+
+    bed.wait_for("its effect", || async { (effects(&bed, "suffer", waiting.thing).await > 0).then_some(()) }).await;
+    assert_eq!(letters(&bed).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_killed_process_had_begun_is_delivered_again() {
+    let bed = Bed::start().await;
+    let (process, _running) = doomed(&bed).await;
+    let begun = event("hang");
+    bed.publish(&begun).await;
+    until_suffered(&bed, begun.thing, 1).await;
+
+    process.shutdown_background();
+    probe::cure(begun.thing);
+    let _probe = bed.run(probe::service()).await;
+
+    bed.wait_for("its effect", || async { (effects(&bed, "suffer", begun.thing).await > 0).then_some(()) }).await;
+    assert_eq!(effects(&bed, "suffer", begun.thing).await, 1, "what was begun first was rolled back");
+    assert_eq!(letters(&bed).await, []);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_killed_process_was_redriving_is_redriven_by_another() {
+    let bed = Bed::start().await;
+    let (process, _running) = doomed(&bed).await;
+    let poison = event("hang once dead");
+    let letter = kill(&bed, &poison).await;
+    redrive(&bed, Some(letter.id), None).await.unwrap();
+    until_suffered(&bed, poison.thing, 2).await;
+
+    process.shutdown_background();
+    probe::cure(poison.thing);
+    let _probe = bed.run(probe::service()).await;
+
+    bed.wait_for("its effect", || async { (effects(&bed, "suffer", poison.thing).await > 0).then_some(()) }).await;
+    until_dead(&bed, 0).await;
+    assert_eq!(effects(&bed, "suffer", poison.thing).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discarded_letter_is_not_handled_and_not_missing() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let poison = event("dead");
+    bed.publish_twice(&poison).await;
+    let letter = until_dead(&bed, 1).await.remove(0);
+    let question = DiscardDeadLetter { id: letter.id, reason: "nobody needs it".to_owned(), by: "a test".to_owned() };
+
+    let discarded = bed.call_at("probe", &question).await.expect("the letter").letter;
+
+    assert_eq!(discarded, letter);
+    assert_eq!(letters(&bed).await, []);
+    assert_eq!(audit(&bed, &letter).await, AuditedInbox { missing: vec![], dead: vec![] });
+    until_settled(&bed, "probe-suffer").await;
+    assert_eq!(effects(&bed, "suffer", poison.thing).await, 0);
+    let gone = bed.call_at("probe", &question).await.unwrap_err();
+    assert!(matches!(gone, CallError::Refused(NoDeadLetter::NotFound)), "{gone}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_kept_is_not_lost() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let mut sql = bed.sql("probe").await;
+    sql.batch_execute("alter table dead_letter rename to hidden").await.unwrap();
+    bed.publish_raw("evt.thing.done.x", &[], "{}").await;
+    let (client, _refusals) = bed.connect_as("operator").await;
+    let jetstream = async_nats::jetstream::new(client);
+    bed.wait_for("a second delivery", || async {
+        let consumer: async_nats::jetstream::consumer::PullConsumer =
+            jetstream.get_consumer_from_stream("probe-suffer", ThingDone::stream()).await.ok()?;
+        (consumer.cached_info().num_redelivered > 0).then_some(())
+    })
+    .await;
+
+    sql.batch_execute("alter table hidden rename to dead_letter").await.unwrap();
+
+    // Two consumers take this type.
+    let letters = until_dead(&bed, 2).await;
+    assert!(letters.iter().all(|letter| letter.event_id.is_none() && letter.reason.contains("missing")), "{letters:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forgery_does_not_pass_for_the_event_whose_id_it_names() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let honest = event("fine");
+    let headers = nats::outbox::envelope(nats::types::EventId::new(), &honest);
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let without_dedup: Vec<(&str, &str)> = headers.iter().copied().filter(|(name, _)| *name != "Nats-Msg-Id").collect();
+    bed.publish_raw(&honest.subject(), &without_dedup, "forged").await;
+    until_dead(&bed, 2).await;
+
+    bed.publish_raw(&honest.subject(), &headers, &serde_json::to_string(&honest).unwrap()).await;
+
+    until_noted(&bed, honest.thing).await;
+    bed.wait_for("the other effect", || async { (effects(&bed, "suffer", honest.thing).await > 0).then_some(()) })
+        .await;
+    let letters = letters(&bed).await;
+    assert!(letters.iter().all(|letter| letter.event_id.is_some()), "{letters:?}");
+    // A letter that is no event, and never will be one, stays dead when it is redriven.
+    redrive(&bed, None, None).await.unwrap();
+    bed.wait_for("the second failures", || async {
+        let again = self::letters(&bed).await;
+        (again.len() == 2 && again.iter().all(|letter| letter.attempts == 2)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_operator_and_the_gateway_may_ask() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+
+    for (user, may) in [("operator", true), ("gateway", true), ("debug", false), ("probe", false)] {
+        let (client, mut refusals) = bed.connect_as(user).await;
+        for subject in ["svc.probe.redrive_dead_letters", "nobody.may"] {
+            client.publish(subject, "{}".into()).await.unwrap();
+        }
+        let refused = refusals.next(Duration::from_secs(5)).await.expect("a refusal");
+        assert_eq!(refused.contains("nobody.may"), may, "{user}: {refused}");
+    }
+}
