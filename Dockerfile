@@ -19,18 +19,20 @@ RUN for member in nats openapi svc-* tests; do \
       mkdir -p $member/src/bin $member/tests && echo 'fn main() {}' > $member/src/main.rs \
       && touch $member/src/lib.rs $member/tests/main.rs; \
     done \
-    && echo 'fn main() {}' > nats/src/bin/argosy.rs \
+    && mkdir -p nats/src/bin/argosy && echo 'fn main() {}' > nats/src/bin/argosy/main.rs \
     && cargo build --release --locked --workspace --bins \
     && rm -rf nats/src openapi/src openapi/tests svc-*/src tests/src
 COPY . .
 # Cargo goes by modification times, and those of the copied files are older than the layer before.
 RUN find . -name '*.rs' -not -path './target/*' -exec touch {} + \
     && cargo build --release --locked --workspace --bins \
-    && mkdir /out && cp target/release/argosy target/release/gateway target/release/svc-* target/release/stack /out/ \
+    && mkdir /out && cp target/release/argosy target/release/gateway target/release/svc-* \
+       target/release/sandbox-provider target/release/stack /out/ \
     && rm -f /out/*.d
 
 FROM debian:bookworm-slim AS runtime
-RUN useradd --system --uid 10001 --no-create-home argosy
+# A volume over /data belongs to the user all processes run as.
+RUN useradd --system --uid 10001 --no-create-home argosy && mkdir /data && chown argosy /data
 USER argosy
 WORKDIR /
 

@@ -49,3 +49,9 @@ check: ## Format, lints, documentation, generated documents; warnings are errors
 test: setup ## All tests, on real parts
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked
+
+.PHONY: chaos
+chaos: setup ## Break everything under load, and prove that no promise was broken (SEED= DURATION=600 RATE= REPORT=)
+	@$(CARGO) build --release --workspace --bins
+	@target/release/stack chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION)) \
+		$(if $(RATE),--rate $(RATE)) $(if $(REPORT),--report $(REPORT))

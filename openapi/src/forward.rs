@@ -14,21 +14,25 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use crate::{Shared, docs, download, route::Access};
+use crate::{Shared, docs, download, operations::GATEWAY, route::Access};
 
 /// How much of a body that is too large is read and dropped.
 const MOST_DROPPED: usize = 8 * LARGEST_BODY;
 /// How long a client may take between two parts of its body.
 const BETWEEN_PARTS: Duration = Duration::from_secs(10);
 /// The request headers that services read.
-const PASSED_ON: [HeaderName; 7] = [
+const PASSED_ON: [HeaderName; 11] = [
     header::ACCEPT,
     header::ACCEPT_LANGUAGE,
     header::CONTENT_TYPE,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::USER_AGENT,
+    HeaderName::from_static("cart-token"),
     HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("webhook-id"),
+    HeaderName::from_static("webhook-signature"),
+    HeaderName::from_static("webhook-timestamp"),
 ];
 
 /// Finds the operation, checks the token, and forwards.
@@ -62,7 +66,12 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         identity: identity.as_ref(),
         body,
     };
-    let answered = forward.send(&shared.client, &shared.objects).await.map_err(problem)?;
+    let answered = if operation.service == GATEWAY {
+        forward.answer(&shared.own).await
+    } else {
+        forward.send(&shared.forwarder, &shared.objects).await
+    };
+    let answered = answered.map_err(problem)?;
     let mut response = answer(&shared, &request, answered).await?;
     if head {
         response.set_body(Body::empty());

@@ -2,7 +2,8 @@
 //!
 //! `openapi.json`, embedded at build time, is its routing table: an operation that is not in it does not exist from
 //! outside. A request passes these gates, each a file: [`edge`] (request id, log, security headers, problems), [`route`]
-//! (which operation), [`token`] (who asks), [`forward`] (to the service over NATS), [`download`] (large answers).
+//! (which operation), [`token`] (who asks), [`forward`] (to the service over NATS), [`download`] (large answers). What belongs
+//! to no service it answers itself ([`operations`]).
 //!
 //! | setting | meaning | when unset |
 //! |---|---|---|
@@ -16,6 +17,7 @@ pub mod download;
 pub mod edge;
 pub mod forward;
 pub mod health;
+pub mod operations;
 pub mod route;
 pub mod token;
 
@@ -24,20 +26,29 @@ use std::{sync::Arc, time::Duration};
 use async_nats::Client;
 use nats::{
     config::Settings,
-    connect::{connect, jetstream},
+    connect::{Requests, connect, jetstream},
     contracts::{Call, TRANSFER, invoice::DOCUMENTS, user::GetSigningKeys},
+    http::Forwarder,
     invoke::Caller,
     manifest::{BucketEntry, Manifest},
     objects::Objects,
+    resilience::Policy,
     service::StartError,
+    topology::Topology,
 };
 use poem::{
-    EndpointExt, Route, Server, get,
+    EndpointExt, Route, Server,
+    endpoint::BoxEndpoint,
+    get,
     listener::{Acceptor, Listener, TcpListener},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{route::Routes, token::Tokens};
+use crate::{
+    operations::{GATEWAY, Operations},
+    route::Routes,
+    token::Tokens,
+};
 
 /// The document that this build serves and routes by.
 pub const OPENAPI: &str = include_str!("../openapi.json");
@@ -45,8 +56,9 @@ pub const OPENAPI: &str = include_str!("../openapi.json");
 /// What the gateway may do on NATS.
 pub fn manifest() -> Manifest {
     Manifest {
-        service: "gateway".to_owned(),
+        service: GATEWAY.to_owned(),
         description: "The one origin: routes HTTP to the services by the OpenAPI document.".to_owned(),
+        openapi: operations::document(),
         forwards: true,
         calls: vec![format!("{}.{}", GetSigningKeys::SERVICE, GetSigningKeys::VERB)],
         buckets: vec![BucketEntry::of(TRANSFER, true), BucketEntry::of(DOCUMENTS, false)],
@@ -57,9 +69,12 @@ pub fn manifest() -> Manifest {
 /// What every gate has at hand.
 pub struct Shared {
     pub(crate) client: Client,
+    pub(crate) forwarder: Forwarder,
     pub(crate) objects: Objects,
     pub(crate) routes: Routes,
     pub(crate) tokens: Tokens,
+    /// What the gateway answers itself.
+    pub(crate) own: BoxEndpoint<'static>,
 }
 
 /// A gateway that runs.
@@ -74,12 +89,18 @@ impl Gateway {
     /// # Errors
     /// A sentence for whoever starts it.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let client = connect(&settings, "gateway").await?;
+        let client = connect(&settings, GATEWAY).await?;
+        let requests = Requests::renewed(client.clone(), &settings, GATEWAY);
         let other = |error: &dyn std::fmt::Display| StartError::Other(error.to_string());
+        let calls = Caller::over(requests.clone(), Policy::CALL.with(&settings)?);
+        let topology = Topology::embedded().map_err(|error| other(&error))?;
+        let services = topology.services().map(str::to_owned).collect();
         let shared = Arc::new(Shared {
             objects: Objects::new(jetstream(&client)),
             routes: Routes::of(OPENAPI).map_err(|error| other(&error))?,
-            tokens: Tokens::new(Caller::new(client.clone())),
+            tokens: Tokens::new(calls.clone()),
+            own: operations::endpoint(Operations { calls, services }),
+            forwarder: Forwarder::new(requests, Policy::FORWARD.with(&settings)?),
             client,
         });
         let listen: String = settings.parse("LISTEN", "0.0.0.0:8080".to_owned())?;

@@ -11,20 +11,22 @@ use std::time::Duration;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
+    batch::Batcher,
     contracts::{
         catalog::{
-            GetArticles, ProductCreated, ProductDeleted, ProductUpdated, ReleaseStock, ReserveStock, StockReleased,
-            StockSold,
+            AuditReservations, CommitRefusal, CommitStock, GetArticles, ProductCreated, ProductDeleted, ProductUpdated,
+            ReleaseStock, ReserveRefusal, ReserveStock, StockReleased, StockReserved, StockSold,
         },
-        order::{OrderCanceled, OrderConfirmed},
+        order::OrderCanceled,
     },
     database::Database,
     service::{Runtime, Service, StartError},
 };
 
+use stock::Asked;
+
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
-const SETTLE_EVERY: Duration = Duration::from_secs(60);
 
 /// The service, as its list says.
 pub fn service() -> Service<Catalog> {
@@ -36,17 +38,18 @@ pub fn service() -> Service<Catalog> {
     )
     .http((category::api::CategoryApi, product::api::ProductApi, stock::api::StockApi))
     .answer::<ReserveStock, _>(stock::reserve::reserve_stock)
+    .answer::<CommitStock, _>(stock::commit::commit_stock)
     .answer::<ReleaseStock, _>(stock::release::release_stock)
+    .answer::<AuditReservations, _>(stock::audit::audit_reservations)
     .answer::<GetArticles, _>(product::article::get_articles)
     .publishes::<ProductCreated>()
     .publishes::<ProductUpdated>()
     .publishes::<ProductDeleted>()
     .publishes::<StockSold>()
     .publishes::<StockReleased>()
-    .consume::<OrderConfirmed, _>("sell-reserved", stock::sell::sell_reserved)
     .consume::<OrderCanceled, _>("release-canceled", stock::release::release_canceled)
     .every("expire-reservations", EXPIRE_EVERY, stock::expire::expire_reservations)
-    .every("settle-owed", SETTLE_EVERY, stock::settle_owed::settle_owed)
+    .audit(stock::audit::audit)
 }
 
 /// What every function of this service has at hand.
@@ -57,8 +60,12 @@ pub fn service() -> Service<Catalog> {
 #[derive(Clone)]
 pub struct Catalog {
     pub(crate) database: Database,
-    /// How long a reservation waits for its order, in seconds.
-    pub(crate) reservation_ttl: i32,
+    /// Orders that want stock reserved.
+    pub(crate) reserving: Batcher<ReserveStock, Result<StockReserved, ReserveRefusal>>,
+    /// Orders whose reservation becomes a sale.
+    pub(crate) committing: Batcher<Asked, Result<(), CommitRefusal>>,
+    /// Orders that give their reservation back.
+    pub(crate) releasing: Batcher<Asked, ()>,
 }
 
 impl Catalog {
@@ -67,6 +74,11 @@ impl Catalog {
         if !(1..=86_400).contains(&reservation_ttl) {
             return Err(StartError::Other("setting RESERVATION_TTL: it must be 1 to 86400 seconds".to_owned()));
         }
-        Ok(Self { database: runtime.database, reservation_ttl })
+        Ok(Self {
+            reserving: stock::reserve::start(runtime.database.clone(), reservation_ttl),
+            committing: stock::commit::start(runtime.database.clone()),
+            releasing: stock::release::start(runtime.database.clone()),
+            database: runtime.database,
+        })
     }
 }

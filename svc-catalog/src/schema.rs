@@ -72,7 +72,6 @@ diesel::table! {
         state -> Text,
         expires_at -> Timestamptz,
         reply -> Nullable<Jsonb>,
-        confirmed_at -> Nullable<Timestamptz>,
     }
 }
 
@@ -84,6 +83,7 @@ diesel::table! {
     }
 }
 
+// Without the generated columns `on_hand` and `reserved`, which only stand in sums.
 diesel::table! {
     movement (id) {
         id -> BigInt,
@@ -102,4 +102,4 @@ diesel::joinable!(variant -> product (product_id));
 diesel::joinable!(price -> variant (variant_id));
 diesel::joinable!(reservation_line -> reservation (order_id));
 diesel::allow_tables_to_appear_in_same_query!(category, product, variant, price, price_from, stock);
-diesel::allow_tables_to_appear_in_same_query!(reservation, reservation_line, stock);
+diesel::allow_tables_to_appear_in_same_query!(reservation, reservation_line);

@@ -1,18 +1,24 @@
 //! A shop that is open: the service running, staff at work, and a look into the ledger.
 
+use std::{fmt::Debug, time::Duration};
+
 use diesel::{
     QueryableByName,
     sql_types::{BigInt, Integer, Text},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 use nats::{
     contracts::{
-        catalog::{ReserveRefusal, ReserveStock, StockLine, StockReserved},
-        order::{CancelReason, OrderCanceled, OrderConfirmed},
+        Call,
+        catalog::{
+            CommitRefusal, CommitStock, ReleaseStock, ReserveRefusal, ReserveStock, StockCommitted, StockLine,
+            StockReserved,
+        },
+        order::{CancelReason, OrderCanceled},
     },
     invoke::CallError,
     service::Running,
-    types::{Currency, Money, OrderId, Quantity, UserId},
+    types::{Currency, OrderId, Quantity, UserId},
 };
 use serde_json::{Value, json};
 use stack::bed::{Bed, Client};
@@ -71,8 +77,12 @@ impl Shop {
         self.bed.call(&reserve_stock(order, lines)).await
     }
 
-    pub(crate) async fn confirm(&self, order: OrderId) {
-        self.bed.publish(&confirmed(order)).await;
+    pub(crate) async fn commit(&self, order: OrderId) -> Result<StockCommitted, CallError<CommitRefusal>> {
+        self.bed.call(&CommitStock { order_id: order }).await
+    }
+
+    pub(crate) async fn release(&self, order: OrderId) {
+        self.bed.call(&ReleaseStock { order_id: order }).await.unwrap();
     }
 
     pub(crate) async fn cancel(&self, order: OrderId) {
@@ -112,13 +122,53 @@ impl Shop {
         diesel::sql_query(query).get_result::<Number>(&mut sql).await.unwrap().number
     }
 
+    /// How many deadlocks PostgreSQL has broken in the service's database. Ends the service's sessions: each reports
+    /// what it counted when it ends, and may keep it to itself before.
+    pub(crate) async fn deadlocks(&self) -> i64 {
+        const OTHERS: &str = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()";
+        let sessions = format!("select pid::bigint as number {OTHERS}");
+        let mut sql = self.bed.sql("catalog").await;
+        let counted: Vec<Number> = diesel::sql_query(sessions).load(&mut sql).await.unwrap();
+        let ended = format!("select count(pg_terminate_backend(pid)) as number {OTHERS}");
+        assert!(self.number(&ended).await > 0);
+        let pids = counted.iter().map(|pid| pid.number.to_string()).collect::<Vec<_>>().join(", ");
+        let left = format!("select count(*) as number from pg_stat_activity where pid in ({pids})");
+        self.wait_for_number("the sessions to end", &left, 0).await;
+        self.number("select deadlocks as number from pg_stat_database where datname = current_database()").await
+    }
+
     pub(crate) async fn execute(&self, statement: &str) {
         let mut sql = self.bed.sql("catalog").await;
         diesel::sql_query(statement).execute(&mut sql).await.unwrap();
     }
 
-    /// Asserts that every level is what the ledger and the reservations say.
+    /// Makes the time of every held reservation be up; the sweep comes every few seconds, and when an instance starts.
+    pub(crate) async fn time_passes(&self) {
+        self.execute("update reservation set expires_at = now() - interval '1 minute' where state = 'held'").await;
+    }
+
+    /// Waits until so many of the service's statements wait for a lock.
+    pub(crate) async fn blocked(&self, statements: i64) {
+        self.wait_for_number(
+            &format!("{statements} statements to wait for a lock"),
+            "select count(*) as number from pg_stat_activity
+             where datname = current_database() and wait_event_type = 'Lock'",
+            statements,
+        )
+        .await;
+    }
+
+    /// A transaction that holds the level of a SKU until it is dropped or rolled back.
+    pub(crate) async fn hold(&self, sku: &str) -> AsyncPgConnection {
+        let mut sql = self.bed.sql("catalog").await;
+        sql.batch_execute(&format!("begin; select from stock where sku = '{sku}' for update")).await.unwrap();
+        sql
+    }
+
+    /// Asserts that every level is what the ledger and the reservations say, by our own sums and by the service's audit.
     pub(crate) async fn balances(&self) {
+        let broken = self.bed.broken_invariants("catalog").await;
+        assert!(broken.is_empty(), "the service finds itself broken: {broken:#?}");
         let mut sql = self.bed.sql("catalog").await;
         let sheets: Vec<Sheet> = diesel::sql_query(BALANCE).load(&mut sql).await.unwrap();
         for sheet in sheets {
@@ -184,29 +234,26 @@ pub(crate) fn reserve_stock(order_id: OrderId, lines: &[(&str, i64)]) -> Reserve
     ReserveStock { order_id, currency: Currency::EUR, lines: lines.iter().map(line).collect() }
 }
 
-/// Asks until there is an answer: a call that timed out may be repeated.
-pub(crate) async fn insist(bed: &Bed, question: &ReserveStock) -> Result<StockReserved, ReserveRefusal> {
+/// Asks until there is an answer, as one may ask again: the service may be away, or the answer lost. Waits for an answer
+/// no longer than a second each time.
+pub(crate) async fn insist<C: Call>(bed: &Bed, question: &C) -> Result<C::Reply, C::Refusal> {
     loop {
-        match bed.call(question).await {
-            Ok(reply) => return Ok(reply),
-            Err(CallError::Refused(refusal)) => return Err(refusal),
-            Err(CallError::TimedOut { .. } | CallError::Unavailable { .. }) => {}
-            Err(CallError::Failed(reason)) => panic!("the reservation failed: {reason}"),
+        match tokio::time::timeout(Duration::from_secs(1), bed.call(question)).await {
+            Ok(Ok(reply)) => return Ok(reply),
+            Ok(Err(CallError::Refused(refusal))) => return Err(refusal),
+            Ok(Err(CallError::TimedOut { .. } | CallError::Unavailable { .. })) | Err(_) => {}
+            Ok(Err(CallError::Failed(reason))) => panic!("the call failed: {reason}"),
         }
     }
-}
-
-pub(crate) fn confirmed(order_id: OrderId) -> OrderConfirmed {
-    OrderConfirmed { order_id, user_id: UserId::new(), total: Money::new(1000, Currency::EUR) }
 }
 
 pub(crate) fn canceled(order_id: OrderId) -> OrderCanceled {
     OrderCanceled { order_id, user_id: UserId::new(), reason: CancelReason::PaymentFailed }
 }
 
-/// What a reservation was refused for.
+/// What a call was refused for.
 #[track_caller]
-pub(crate) fn refusal<T: std::fmt::Debug>(outcome: Result<T, CallError<ReserveRefusal>>) -> ReserveRefusal {
+pub(crate) fn refusal<T: Debug, R: Debug>(outcome: Result<T, CallError<R>>) -> R {
     match outcome {
         Err(CallError::Refused(refusal)) => refusal,
         other => panic!("expected a refusal, got {other:?}"),

@@ -1,9 +1,10 @@
+mod audit;
+mod commit;
 mod expire;
 mod hot;
+mod killed;
 mod mixed;
 mod record_movement;
 mod release;
 mod reserve;
-mod sell;
 mod set;
-mod settle_owed;

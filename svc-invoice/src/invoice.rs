@@ -4,6 +4,7 @@
 //! itself enforces (`invoice_stays_as_issued`).
 
 pub mod api;
+pub(crate) mod audit;
 pub mod content;
 pub(crate) mod day;
 pub mod identifiers;

@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
     contracts::{
-        invoice::{DOCUMENTS, GetInvoiceMail, InvoiceIssued, InvoiceRendered, InvoiceUploaded, UPLOADS},
+        invoice::{AuditInvoices, DOCUMENTS, GetInvoiceMail, InvoiceIssued, InvoiceRendered, InvoiceUploaded, UPLOADS},
         order::{GetOrder, OrderConfirmed},
         user::GetUserDetails,
     },
@@ -34,6 +34,7 @@ pub fn service() -> Service<Invoices> {
     Service::new("invoice", "Invoices, their numbers and their documents.", MIGRATIONS, Invoices::start)
         .http(invoice::api::InvoiceApi)
         .answer::<GetInvoiceMail, _>(invoice::mail::get_invoice_mail)
+        .answer::<AuditInvoices, _>(invoice::audit::audit_invoices)
         .calls::<GetOrder>()
         .calls::<GetUserDetails>()
         .publishes::<InvoiceUploaded>()
@@ -45,6 +46,7 @@ pub fn service() -> Service<Invoices> {
         .bucket(DOCUMENTS, true)
         .works("render", |invoices| invoices.press.queue.clone(), rendering::work::claim, rendering::work::render)
         .every("forget-expired-links", AN_HOUR, rendering::link::forget_expired)
+        .audit(invoice::audit::audit)
 }
 
 /// What every function of this service has at hand.

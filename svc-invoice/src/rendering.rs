@@ -10,6 +10,7 @@
 //! died is found by the others once its lease has run out.
 
 pub(crate) mod link;
+pub(crate) mod restore;
 pub(crate) mod work;
 
 use std::{sync::Arc, time::Duration};

@@ -1,5 +1,6 @@
 //! Invoices and their documents.
 
+mod audit;
 mod document_link;
 mod get_invoice;
 mod issue_order;

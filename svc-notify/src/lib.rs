@@ -19,7 +19,7 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
     contracts::{
         invoice::{GetInvoiceMail, InvoiceRendered},
-        notify::NotificationSent,
+        notify::{AuditMails, NotificationSent},
         order::{GetOrder, OrderCanceled, OrderConfirmed},
         user::{GetUserDetails, UserRegistered},
     },
@@ -43,12 +43,14 @@ pub fn service() -> Service<Notify> {
         .consume::<OrderConfirmed, _>("order-confirmed", notification::order_confirmed::confirmed)
         .consume::<OrderCanceled, _>("order-canceled", notification::order_canceled::canceled)
         .consume::<InvoiceRendered, _>("invoice", notification::invoice::rendered)
+        .answer::<AuditMails, _>(notification::audit::audit_mails)
         .calls::<GetUserDetails>()
         .calls::<GetOrder>()
         .calls::<GetInvoiceMail>()
         .publishes::<NotificationSent>()
         .works("send-mail", |notify| notify.due.clone(), notification::send::claim, notification::send::deliver)
         .every("forget-mails", AN_HOUR, notification::forget::forget_mails)
+        .audit(notification::audit::audit)
 }
 
 /// What every function of this service has at hand.

@@ -3,6 +3,7 @@
 //! `queued` waits for a sender, `sending` has one, `sent` and `failed` are final until staff says to try again.
 
 pub mod api;
+pub(crate) mod audit;
 pub(crate) mod forget;
 pub(crate) mod invoice;
 pub(crate) mod order_canceled;
@@ -28,7 +29,7 @@ use nats::{
     database::Tx,
     identity::Identity,
     telemetry::Trace,
-    types::{Email, EventId, Locale, NotificationId, UserId},
+    types::{Email, EventId, Locale, NotificationId, OrderId, UserId},
 };
 use poem_openapi::Enum;
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,7 @@ struct NewNotification<'a> {
     template: &'a str,
     subject: &'a str,
     event_id: EventId,
+    order_id: Option<OrderId>,
     traceparent: String,
     request_id: String,
 }
@@ -127,6 +129,15 @@ struct NewMail<'a> {
     text: &'a str,
 }
 
+/// What a mail tells of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Occasion {
+    /// One event leads to one mail of a template.
+    pub(crate) event_id: EventId,
+    /// The order that it is about, when it is about one.
+    pub(crate) order_id: Option<OrderId>,
+}
+
 /// To whom a mail goes.
 pub(crate) struct Addressee<'a> {
     pub(crate) user_id: Option<UserId>,
@@ -138,7 +149,7 @@ pub(crate) struct Addressee<'a> {
 pub(crate) async fn queue(
     tx: &mut Tx,
     notify: &Notify,
-    event_id: EventId,
+    occasion: Occasion,
     template: Template,
     to: Addressee<'_>,
     data: &impl Serialize,
@@ -151,7 +162,8 @@ pub(crate) async fn queue(
         channel: "email",
         template: template.name(),
         subject: &subject,
-        event_id,
+        event_id: occasion.event_id,
+        order_id: occasion.order_id,
         traceparent: trace.traceparent(),
         request_id: trace.request_id().to_owned(),
     };

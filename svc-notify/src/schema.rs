@@ -8,6 +8,7 @@ diesel::table! {
         template -> Text,
         subject -> Text,
         event_id -> Uuid,
+        order_id -> Nullable<Uuid>,
         state -> Text,
         attempts -> Integer,
         next_try_at -> Nullable<Timestamptz>,

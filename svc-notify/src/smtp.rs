@@ -8,7 +8,7 @@
 //! Trap: a server that took a mail and whose answer is lost gets it again. The Message-ID is the notification's own and
 //! the same each time, so receivers can tell.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lettre::{
     Address, AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor,
@@ -18,12 +18,15 @@ use lettre::{
     },
     transport::smtp::PoolConfig,
 };
-use nats::{config::Settings, service::StartError, types::NotificationId};
+use nats::{
+    config::Settings,
+    resilience::{Guard, Policy, Shut, Verdict},
+    service::StartError,
+    types::NotificationId,
+};
 
 /// How long the server has for each of its answers.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How long a whole delivery may take.
-const DELIVER_WITHIN: Duration = Duration::from_secs(30);
 /// Connections kept open at most.
 const CONNECTIONS: u32 = 4;
 
@@ -50,6 +53,7 @@ pub(crate) enum Undelivered {
 pub(crate) struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
+    guard: Arc<Guard>,
 }
 
 impl Mailer {
@@ -64,22 +68,30 @@ impl Mailer {
         })?;
         let pool = PoolConfig::new().max_size(CONNECTIONS).idle_timeout(Duration::from_secs(30));
         let transport = builder.timeout(Some(ANSWER_WITHIN)).pool_config(pool).build();
-        Ok(Self { transport, from })
+        let guard = Arc::new(Guard::new(Policy::MAIL.with(settings)?, "the mail server"));
+        Ok(Self { transport, from, guard })
     }
 
     /// Hands a mail to the server.
     pub(crate) async fn send(&self, letter: &Letter<'_>) -> Result<(), Undelivered> {
         let message =
             self.write(letter).map_err(|reason| Undelivered::ForGood(without_address(&reason, letter.recipient)))?;
-        let sent = tokio::time::timeout(DELIVER_WITHIN, self.transport.send(message)).await;
-        match sent {
-            Ok(Ok(_accepted)) => Ok(()),
-            Ok(Err(error)) if error.is_permanent() => {
-                Err(Undelivered::ForGood(without_address(&error.to_string(), letter.recipient)))
+        // What is not taken now is sent again from the queue, so there is one try here.
+        let attempt = |time| {
+            let sending = tokio::time::timeout(time, self.transport.send(message.clone()));
+            async move {
+                match sending.await {
+                    Ok(Ok(_accepted)) => Ok(()),
+                    Ok(Err(error)) if error.is_permanent() => {
+                        Err(Undelivered::ForGood(without_address(&error.to_string(), letter.recipient)))
+                    }
+                    Ok(Err(error)) => Err(Undelivered::ForNow(without_address(&causes(&error), letter.recipient))),
+                    Err(_elapsed) => Err(Undelivered::ForNow(format!("the mail server took over {time:?}"))),
+                }
             }
-            Ok(Err(error)) => Err(Undelivered::ForNow(without_address(&causes(&error), letter.recipient))),
-            Err(_elapsed) => Err(Undelivered::ForNow(format!("the mail server took over {DELIVER_WITHIN:?}"))),
-        }
+        };
+        let sent = self.guard.run(self.guard.policy().deadline, judge, attempt).await;
+        sent.unwrap_or_else(|shut| Err(Undelivered::ForNow(refused(shut).to_owned())))
     }
 
     fn write(&self, letter: &Letter<'_>) -> Result<Message, String> {
@@ -94,6 +106,22 @@ impl Mailer {
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .multipart(MultiPart::alternative_plain_html(letter.text.to_owned(), letter.html.to_owned()));
         message.map_err(|error| error.to_string())
+    }
+}
+
+/// What a delivery says about the mail server.
+fn judge(sent: &Result<(), Undelivered>) -> Verdict {
+    match sent {
+        Err(Undelivered::ForNow(_)) => Verdict::Failed { again: false },
+        Ok(()) | Err(Undelivered::ForGood(_)) => Verdict::Fine,
+    }
+}
+
+const fn refused(shut: Shut) -> &'static str {
+    match shut {
+        Shut::Open => "the mail server failed again and again and is left alone for a moment",
+        Shut::Full => "too many mails are being handed over",
+        Shut::TimeIsUp => "there was no time left",
     }
 }
 

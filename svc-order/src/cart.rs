@@ -1,26 +1,125 @@
 //! Carts: what someone means to order.
 //!
-//! A cart knows SKUs and quantities alone; what they are called and cost the catalogue says when the cart is shown
-//! ([`view`]). Every edit first counts up the cart's version, which also locks its row: edits of one cart happen one after
-//! the other, so that none is lost and the limits hold.
+//! A cart is a person's, or a guest's who shows its token ([`guest`]). It knows SKUs and quantities alone; what they are
+//! called and cost the catalogue says when the cart is shown ([`view`]). Every edit first counts up the cart's version,
+//! which also locks its row: edits of one cart happen one after the other, so that none is lost and the limits hold.
 
 pub mod api;
 pub mod edit;
+pub mod guest;
 pub mod view;
 
+use chrono::Utc;
 use diesel::{
     ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper, insert_into, pg::Pg,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
     database::Tx,
-    types::{Quantity, Sku, UserId},
+    identity::Identity,
+    problem::{Code, Problem},
+    types::{CartId, Quantity, Sku, UserId},
 };
 
-use crate::schema::{cart, cart_item};
+use crate::{
+    Orders,
+    schema::{cart, cart_item},
+};
+use guest::{CartToken, TokenHash};
 
 /// The most items a cart has; also what one question to the catalogue may ask for.
 pub(crate) const MOST_ITEMS: i64 = 100;
+
+/// Whose cart it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shopper {
+    /// Someone who is signed in.
+    Person(UserId),
+    /// Someone who is not, and shows a token.
+    Guest(TokenHash),
+}
+
+/// A cart, as it is at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Queryable, Selectable)]
+#[diesel(table_name = cart, check_for_backend(Pg))]
+pub(crate) struct CartRow {
+    pub(crate) id: CartId,
+    /// Counts the edits.
+    pub(crate) version: i64,
+}
+
+impl Shopper {
+    /// Who asks. Someone who is signed in and shows a guest's token has the guest's cart put into their own first.
+    ///
+    /// # Errors
+    /// `unauthenticated` without a token of either kind, `not_found` for a guest's that cannot be one of ours.
+    pub(crate) async fn of(
+        service: &Orders,
+        visitor: Option<Identity>,
+        token: Option<CartToken>,
+    ) -> Result<Self, Problem> {
+        match (visitor, token) {
+            (Some(identity), None) => Ok(Self::Person(identity.user)),
+            (Some(identity), Some(token)) => {
+                guest::merge(service, identity.user, &token).await?;
+                Ok(Self::Person(identity.user))
+            }
+            (None, Some(token)) => token.hash().map(Self::Guest).ok_or_else(guest::no_such_cart),
+            (None, None) => {
+                let needs = "This needs an access token, `Authorization: Bearer …`, or the `Cart-Token` of a guest.";
+                Err(Problem::new(Code::Unauthenticated, needs))
+            }
+        }
+    }
+
+    /// The cart, if something was ever put into it.
+    pub(crate) async fn cart(self, connection: &mut AsyncPgConnection) -> diesel::QueryResult<Option<CartRow>> {
+        let carts = cart::table.select(CartRow::as_select()).into_boxed();
+        let own = match self {
+            Self::Person(user) => carts.filter(cart::user_id.eq(user)),
+            Self::Guest(hash) => {
+                carts.filter(cart::token_hash.eq(hash.to_vec())).filter(cart::updated_at.gt(guest::oldest()))
+            }
+        };
+        own.first(connection).await.optional()
+    }
+
+    /// Counts up the version, locks the cart until the transaction ends, and returns it as it is then.
+    ///
+    /// # Errors
+    /// `not_found` when the guest's cart has expired, or never was.
+    pub(crate) async fn begin_edit(self, tx: &mut Tx) -> Result<CartRow, Problem> {
+        let edited = (cart::version.eq(cart::version + 1), cart::updated_at.eq(Utc::now()));
+        let user = match self {
+            Self::Person(user) => user,
+            Self::Guest(hash) => {
+                let own =
+                    cart::table.filter(cart::token_hash.eq(hash.to_vec())).filter(cart::updated_at.gt(guest::oldest()));
+                let row = diesel::update(own).set(edited).returning(CartRow::as_returning()).get_result(tx).await;
+                return row.optional()?.ok_or_else(guest::no_such_cart);
+            }
+        };
+        let row = insert_into(cart::table)
+            .values((cart::id.eq(CartId::new()), cart::user_id.eq(user), cart::version.eq(1)))
+            .on_conflict(cart::user_id)
+            .do_update()
+            .set(edited)
+            .returning(CartRow::as_returning())
+            .get_result(tx)
+            .await?;
+        Ok(row)
+    }
+}
+
+/// Who repeats a request under the same key.
+impl std::fmt::Display for Shopper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Person(user) => user.fmt(f),
+            Self::Guest(hash) => write!(f, "guest:{hash}"),
+        }
+    }
+}
 
 /// A row of `cart_item`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -31,45 +130,36 @@ pub(crate) struct CartItem {
 }
 
 impl CartItem {
-    /// What is in `user`'s cart, in the order in which it was put there.
-    pub(crate) async fn owned_by(connection: &mut AsyncPgConnection, user: UserId) -> diesel::QueryResult<Vec<Self>> {
+    /// What is in a cart, in the order in which it was put there.
+    pub(crate) async fn of(connection: &mut AsyncPgConnection, cart: CartId) -> diesel::QueryResult<Vec<Self>> {
         cart_item::table
-            .filter(cart_item::user_id.eq(user))
+            .filter(cart_item::cart_id.eq(cart))
             .order((cart_item::added_at, cart_item::sku))
             .limit(MOST_ITEMS)
             .select(Self::as_select())
             .load(connection)
             .await
     }
-
-    /// The same, held until the transaction ends: a second order from the same cart waits, and finds it empty.
-    pub(crate) async fn lock_all(tx: &mut Tx, user: UserId) -> diesel::QueryResult<Vec<Self>> {
-        let cart = cart::table.find(user).select(cart::version).for_update();
-        cart.first::<i64>(tx).await.optional()?;
-        Self::owned_by(tx, user).await
-    }
-
-    /// Empties `user`'s cart.
-    pub(crate) async fn clear(tx: &mut Tx, user: UserId) -> diesel::QueryResult<()> {
-        count_edit(tx, user).await?;
-        diesel::delete(cart_item::table.filter(cart_item::user_id.eq(user))).execute(tx).await.map(drop)
-    }
 }
 
-/// The version of `user`'s cart; 0 when nothing was ever put into it.
-pub(crate) async fn version(connection: &mut AsyncPgConnection, user: UserId) -> diesel::QueryResult<i64> {
-    let version = cart::table.find(user).select(cart::version).first(connection).await.optional()?;
-    Ok(version.unwrap_or_default())
+/// Locks these carts until the transaction ends, in the order of their ids; how they are now.
+pub(crate) async fn lock(tx: &mut Tx, carts: &[CartId]) -> diesel::QueryResult<Vec<CartRow>> {
+    if carts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let all = cart::table.filter(cart::id.eq_any(carts)).order(cart::id);
+    all.select(CartRow::as_select()).for_update().load(tx).await
 }
 
-/// Counts up the version, locks the cart until the transaction ends, and returns the new version.
-pub(crate) async fn count_edit(tx: &mut Tx, user: UserId) -> diesel::QueryResult<i64> {
-    insert_into(cart::table)
-        .values((cart::user_id.eq(user), cart::version.eq(1)))
-        .on_conflict(cart::user_id)
-        .do_update()
-        .set((cart::version.eq(cart::version + 1), cart::updated_at.eq(diesel::dsl::now)))
-        .returning(cart::version)
-        .get_result(tx)
+/// Empties these carts: an edit of each.
+pub(crate) async fn empty(tx: &mut Tx, carts: &[CartId]) -> diesel::QueryResult<()> {
+    if carts.is_empty() {
+        return Ok(());
+    }
+    diesel::delete(cart_item::table.filter(cart_item::cart_id.eq_any(carts))).execute(tx).await?;
+    diesel::update(cart::table.filter(cart::id.eq_any(carts)))
+        .set((cart::version.eq(cart::version + 1), cart::updated_at.eq(Utc::now())))
+        .execute(tx)
         .await
+        .map(drop)
 }

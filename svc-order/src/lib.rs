@@ -5,52 +5,66 @@
 //! | setting | meaning | when unset |
 //! |---|---|---|
 //! | `PAYMENT_TIMEOUT` | seconds after which an unpaid order is canceled | 600 |
-//! | `RESERVATION_TTL` | seconds that svc-catalog holds stock; the timeout must be shorter | 900 |
+//!
+//! The trap: let the timeout be shorter than svc-catalog's `RESERVATION_TTL`. A payment that comes after the reservation
+//! has expired finds the goods again, or goes back; nothing is lost, but the customer has waited for nothing.
 
 pub mod cart;
 pub mod order;
 pub(crate) mod schema;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
     config::Settings,
     contracts::{
-        catalog::{GetArticles, ReleaseStock, ReserveStock},
-        order::{GetOrder, OrderCanceled, OrderCompleted, OrderConfirmed, OrderPlaced},
-        payment::{PaymentCaptured, PaymentFailed, PaymentRefunded},
+        catalog::{CommitStock, GetArticles, ReleaseStock, ReserveStock},
+        order::{AuditOrders, GetOrder, OrderCanceled, OrderCompleted, OrderConfirmed, OrderPlaced},
+        payment::{GetPayment, PaymentCaptured, PaymentFailed, PaymentRefunded},
         shipping::QuoteShipping,
         user::{GetAddress, GetUserDetails},
     },
     database::Database,
+    idempotency::InFlight,
     invoke::Caller,
     service::{Runtime, Service, StartError},
+    work::Queue,
 };
-use tokio::sync::Semaphore;
+
+use order::{
+    saga::{overdue, payment, stock},
+    write::Writer,
+};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const EXPIRE_CARTS_EVERY: Duration = Duration::from_secs(3600);
 
 /// The service, as its list says.
 pub fn service() -> Service<Orders> {
     Service::new("order", "Carts, orders and the order saga.", MIGRATIONS, Orders::start)
-        .http((order::api::OrderApi, cart::api::CartApi))
+        .http((order::api::OrderApi, cart::api::CartApi, cart::guest::GuestCartApi))
         .answer::<GetOrder, _>(order::details::get)
+        .answer::<AuditOrders, _>(order::audit::page)
         .calls::<ReserveStock>()
         .calls::<ReleaseStock>()
+        .calls::<CommitStock>()
         .calls::<GetArticles>()
         .calls::<QuoteShipping>()
         .calls::<GetAddress>()
         .calls::<GetUserDetails>()
+        .calls::<GetPayment>()
         .publishes::<OrderPlaced>()
         .publishes::<OrderConfirmed>()
         .publishes::<OrderCanceled>()
         .publishes::<OrderCompleted>()
-        .consume::<PaymentCaptured, _>("confirm-paid", order::saga::confirm_paid)
-        .consume::<PaymentFailed, _>("cancel-unpaid", order::saga::cancel_unpaid)
+        .consume::<PaymentCaptured, _>("note-capture", payment::note_capture)
+        .consume::<PaymentFailed, _>("cancel-unpaid", payment::cancel_unpaid)
         .consume::<PaymentRefunded, _>("note-refund", order::refund::note_refund)
-        .every("cancel-overdue", SWEEP_EVERY, order::saga::cancel_overdue)
+        .works("secure-stock", |orders| orders.stock.clone(), stock::claim, stock::secure)
+        .works("settle-overdue", |orders| orders.overdue.clone(), overdue::claim, overdue::settle)
+        .every("expire-carts", EXPIRE_CARTS_EVERY, cart::guest::expire)
+        .audit(order::audit::audit)
 }
 
 /// What every function of this service has at hand.
@@ -59,31 +73,36 @@ pub struct Orders {
     pub(crate) database: Database,
     pub(crate) calls: Caller,
     /// How long an order may stay unpaid.
-    pub(crate) payment_timeout: chrono::Duration,
-    /// Placing an order keeps a connection while it asks other services; when those are slow, half of the pool is still
-    /// there for everything else.
-    pub(crate) placing: Arc<Semaphore>,
+    pub(crate) payment_timeout: Duration,
+    /// Writes placed orders, those that wait together in one transaction.
+    pub(crate) writer: Writer,
+    /// The requests that this instance is placing orders for.
+    pub(crate) running: InFlight,
+    /// The paid orders whose goods are to be secured.
+    pub(crate) stock: Queue,
+    /// The orders that have waited for too long.
+    pub(crate) overdue: Queue,
 }
 
 impl Orders {
     async fn start(runtime: Runtime) -> Result<Self, StartError> {
-        let payment_timeout = payment_timeout(&runtime.settings)?;
-        let pool: usize = runtime.settings.parse("DATABASE_POOL", 16)?;
-        let placing = Arc::new(Semaphore::new((pool / 2).max(1)));
-        Ok(Self { database: runtime.database, calls: runtime.calls, payment_timeout, placing })
+        Ok(Self {
+            payment_timeout: payment_timeout(&runtime.settings)?,
+            writer: order::write::start(runtime.database.clone()),
+            running: InFlight::default(),
+            stock: Queue::new(stock::AT_ONCE),
+            overdue: Queue::new(overdue::AT_ONCE),
+            database: runtime.database,
+            calls: runtime.calls,
+        })
     }
 }
 
-fn payment_timeout(settings: &Settings) -> Result<chrono::Duration, StartError> {
-    let timeout: u32 = settings.parse("PAYMENT_TIMEOUT", 600)?;
-    let reservation: u32 = settings.parse("RESERVATION_TTL", 900)?;
-    if timeout == 0 || timeout >= reservation {
-        return Err(StartError::Other(format!(
-            "PAYMENT_TIMEOUT is {timeout} seconds; set it to at least 1 and less than RESERVATION_TTL ({reservation}), \
-             or an order could be paid whose stock is gone"
-        )));
+fn payment_timeout(settings: &Settings) -> Result<Duration, StartError> {
+    match settings.parse("PAYMENT_TIMEOUT", 600_u32)? {
+        0 => Err(StartError::Other("setting PAYMENT_TIMEOUT: it must be at least 1 second".to_owned())),
+        seconds => Ok(Duration::from_secs(seconds.into())),
     }
-    Ok(chrono::Duration::seconds(timeout.into()))
 }
 
 #[cfg(test)]
@@ -92,15 +111,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_order_times_out_before_its_reservation() {
-        let timeout = |settings: &[(&str, &str)]| {
-            let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-            payment_timeout(&settings).map(|timeout| timeout.num_seconds()).map_err(|error| error.to_string())
+    fn an_order_has_some_time_to_be_paid() {
+        let timeout = |value: Option<&str>| {
+            let settings = value.map(|value| ("PAYMENT_TIMEOUT".to_owned(), value.to_owned())).into_iter().collect();
+            payment_timeout(&settings).map(|timeout| timeout.as_secs()).map_err(|error| error.to_string())
         };
-        assert_eq!(timeout(&[]), Ok(600));
-        assert_eq!(timeout(&[("PAYMENT_TIMEOUT", "3"), ("RESERVATION_TTL", "4")]), Ok(3));
-        for refused in [&[("PAYMENT_TIMEOUT", "0")], &[("PAYMENT_TIMEOUT", "900")], &[("PAYMENT_TIMEOUT", "ten")]] {
-            assert!(timeout(refused).unwrap_err().contains("PAYMENT_TIMEOUT"), "{refused:?}");
+        assert_eq!((timeout(None), timeout(Some("3"))), (Ok(600), Ok(3)));
+        for refused in ["0", "-1", "ten"] {
+            assert!(timeout(Some(refused)).unwrap_err().contains("PAYMENT_TIMEOUT"), "{refused}");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! `change` alone, which keeps the history and records the events.
 
 pub mod api;
+pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod change;
 pub(crate) mod complete;
@@ -18,6 +19,7 @@ pub mod resource;
 pub(crate) mod saga;
 pub mod status;
 pub(crate) mod tax;
+pub(crate) mod write;
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -40,7 +42,7 @@ use payment_method::PaymentMethod;
 use status::{FulfillmentStatus, OrderStatus, PaymentStatus, State};
 
 /// A row of `orders`: what it comes to, and how far it is.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = orders, check_for_backend(Pg))]
 pub(crate) struct OrderRow {
     pub(crate) id: OrderId,
@@ -58,24 +60,6 @@ pub(crate) struct OrderRow {
     pub(crate) total: i64,
     /// What of it went back, in all.
     pub(crate) refunded: i64,
-    pub(crate) placed_at: DateTime<Utc>,
-    pub(crate) updated_at: DateTime<Utc>,
-}
-
-/// A new row of `orders`; its number comes from the sequence.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = orders)]
-pub(crate) struct NewOrder {
-    pub(crate) id: OrderId,
-    pub(crate) user_id: UserId,
-    pub(crate) status: OrderStatus,
-    pub(crate) payment_status: PaymentStatus,
-    pub(crate) fulfillment_status: FulfillmentStatus,
-    pub(crate) currency: Currency,
-    pub(crate) subtotal: i64,
-    pub(crate) shipping_price: i64,
-    pub(crate) tax_total: i64,
-    pub(crate) total: i64,
     pub(crate) placed_at: DateTime<Utc>,
     pub(crate) updated_at: DateTime<Utc>,
 }
@@ -178,6 +162,7 @@ impl std::fmt::Display for StoredReason {
         f.pad(match self.0 {
             CancelReason::PaymentFailed => "payment_failed",
             CancelReason::PaymentTimeout => "payment_timeout",
+            CancelReason::OutOfStock => "out_of_stock",
             CancelReason::Customer => "customer",
             CancelReason::Staff => "staff",
         })
@@ -191,6 +176,7 @@ impl std::str::FromStr for StoredReason {
         match text {
             "payment_failed" => Ok(Self(CancelReason::PaymentFailed)),
             "payment_timeout" => Ok(Self(CancelReason::PaymentTimeout)),
+            "out_of_stock" => Ok(Self(CancelReason::OutOfStock)),
             "customer" => Ok(Self(CancelReason::Customer)),
             "staff" => Ok(Self(CancelReason::Staff)),
             _ => Err(Invalid::quoting(text, "is not a reason to cancel an order")),

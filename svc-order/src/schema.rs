@@ -1,16 +1,18 @@
 //! The tables of `migrations/`, as diesel sees them.
 
 diesel::table! {
-    cart (user_id) {
-        user_id -> Uuid,
+    cart (id) {
+        id -> Uuid,
+        user_id -> Nullable<Uuid>,
+        token_hash -> Nullable<Bytea>,
         version -> BigInt,
         updated_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    cart_item (user_id, sku) {
-        user_id -> Uuid,
+    cart_item (cart_id, sku) {
+        cart_id -> Uuid,
         sku -> Text,
         quantity -> Integer,
         added_at -> Timestamptz,
@@ -81,8 +83,42 @@ diesel::table! {
     }
 }
 
-diesel::joinable!(cart_item -> cart (user_id));
+diesel::table! {
+    order_saga (order_id) {
+        order_id -> Uuid,
+        step -> Text,
+        deadline -> Nullable<Timestamptz>,
+        due_at -> Nullable<Timestamptz>,
+        tries -> Integer,
+        traceparent -> Text,
+        request_id -> Text,
+    }
+}
+
+diesel::table! {
+    order_refund (refund_id) {
+        refund_id -> Uuid,
+        order_id -> Uuid,
+        payment_id -> Uuid,
+        amount -> BigInt,
+        state -> Text,
+        noted_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(cart_item -> cart (cart_id));
 diesel::joinable!(order_terms -> orders (order_id));
 diesel::joinable!(order_line -> orders (order_id));
 diesel::joinable!(order_history -> orders (order_id));
-diesel::allow_tables_to_appear_in_same_query!(cart, cart_item, orders, order_terms, order_line, order_history);
+diesel::joinable!(order_saga -> orders (order_id));
+diesel::joinable!(order_refund -> orders (order_id));
+diesel::allow_tables_to_appear_in_same_query!(
+    cart,
+    cart_item,
+    orders,
+    order_terms,
+    order_line,
+    order_history,
+    order_saga,
+    order_refund
+);

@@ -1,2 +1,3 @@
 mod edit;
 mod get;
+mod guest;

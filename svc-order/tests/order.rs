@@ -1,11 +1,14 @@
+mod audit;
+mod batch;
 mod cancel;
 mod complete;
 mod details;
 mod get;
 mod list;
+mod overdue;
 mod place;
 mod place_once;
 mod place_refused;
 mod refund;
 mod saga;
-mod sweep;
+mod stock;

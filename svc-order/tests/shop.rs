@@ -9,25 +9,29 @@ use diesel_async::RunQueryDsl;
 use nats::{
     contracts::{
         catalog::{
-            Article, Articles, GetArticles, ReleaseStock, ReserveRefusal, ReserveStock, ReservedLine, Shortage,
-            StockFree, StockReserved,
+            Article, Articles, CommitRefusal, CommitStock, GetArticles, ReleaseStock, ReserveRefusal, ReserveStock,
+            ReservedLine, Shortage, StockCommitted, StockFree, StockReserved,
         },
-        payment::{DeclineReason, PaymentCaptured, PaymentFailed, PaymentRefunded},
+        payment::{
+            DeclineReason, GetPayment, PaymentCaptured, PaymentDetails, PaymentFailed, PaymentProgress, PaymentRefunded,
+        },
         shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
         user::{GetAddress, GetUserDetails, Unknown, UserDetails},
     },
     service::Running,
-    types::{Address, AddressId, Currency, Money, OrderId, PaymentId, ProductId, TaxCategory},
+    types::{Address, AddressId, Currency, Money, OrderId, PaymentId, ProductId, RefundId, TaxCategory},
 };
 use serde_json::{Value, json};
 use stack::bed::{Answer, Bed, Client};
 
 /// SKU, name, price in cents, tax category, grams, how many there are.
-const ARTICLES: [(&str, &str, i64, TaxCategory, i32, i32); 4] = [
+const ARTICLES: [(&str, &str, i64, TaxCategory, i32, i32); 5] = [
     ("LAMP", "Desk lamp", 4990, TaxCategory::Standard, 1200, 10),
     ("BOOK", "A history of ink", 1995, TaxCategory::Zero, 400, 1_000_000),
     ("PEN", "Fountain pen", 333, TaxCategory::Standard, 30, 1_000_000),
     ("ANVIL", "Anvil", 19_900, TaxCategory::Standard, 80_000, 1_000_000),
+    // PostgreSQL takes no such name: an order that cannot be written.
+    ("POISON", "A \0 in its name", 100, TaxCategory::Standard, 1, 1_000_000),
 ];
 
 /// An order of one lamp to Hamburg.
@@ -56,12 +60,20 @@ pub(crate) fn with(changes: Value) -> Value {
 pub(crate) struct Catalog {
     pub(crate) reserved: Mutex<BTreeMap<OrderId, StockReserved>>,
     pub(crate) released: Mutex<Vec<OrderId>>,
+    /// Whose goods it was asked to secure, each time.
+    pub(crate) committed: Mutex<Vec<OrderId>>,
+    /// What it says to that, instead of yes.
+    pub(crate) refuses: Mutex<Option<CommitRefusal>>,
 }
+
+/// What the stand-in for svc-payment knows.
+pub(crate) type Payments = Mutex<BTreeMap<OrderId, PaymentDetails>>;
 
 pub(crate) struct Shop {
     // Before the bed, so that it is dropped before it.
     pub(crate) service: Running,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) payments: Arc<Payments>,
     pub(crate) bed: Bed,
 }
 
@@ -70,7 +82,18 @@ impl Shop {
     pub(crate) async fn open() -> Self {
         let shop = Self::without_catalog_and_shipping().await;
         shop.catalog_comes().await;
+        shop.goods_can_be_had().await;
         shop.shipping_comes().await;
+        shop.payment_comes().await;
+        shop
+    }
+
+    /// Everything is there, except that nobody answers whether goods can be had.
+    pub(crate) async fn without_goods() -> Self {
+        let shop = Self::without_catalog_and_shipping().await;
+        shop.catalog_comes().await;
+        shop.shipping_comes().await;
+        shop.payment_comes().await;
         shop
     }
 
@@ -84,7 +107,7 @@ impl Shop {
         })
         .await;
         let service = bed.run(svc_order::service()).await;
-        Self { service, catalog: Arc::default(), bed }
+        Self { service, catalog: Arc::default(), payments: Arc::default(), bed }
     }
 
     pub(crate) async fn catalog_comes(&self) {
@@ -105,7 +128,27 @@ impl Shop {
         self.releases().await;
     }
 
-    async fn releases(&self) {
+    /// The catalogue says whether the goods of a paid order can be had.
+    pub(crate) async fn goods_can_be_had(&self) {
+        let catalog = Arc::clone(&self.catalog);
+        let commit = move |question: CommitStock| {
+            catalog.committed.lock().unwrap().push(question.order_id);
+            catalog.refuses.lock().unwrap().map_or(Ok(StockCommitted {}), Err)
+        };
+        self.bed.answer::<CommitStock>(commit).await;
+    }
+
+    /// svc-payment says what it knows of payments.
+    pub(crate) async fn payment_comes(&self) {
+        let payments = Arc::clone(&self.payments);
+        let answer = move |question: GetPayment| {
+            payments.lock().unwrap().get(&question.order_id).cloned().ok_or(Unknown::Unknown)
+        };
+        self.bed.answer::<GetPayment>(answer).await;
+    }
+
+    /// The catalogue takes back what was reserved.
+    pub(crate) async fn releases(&self) {
         let catalog = Arc::clone(&self.catalog);
         let release = move |question: ReleaseStock| {
             catalog.released.lock().unwrap().push(question.order_id);
@@ -152,30 +195,67 @@ impl Shop {
 
     /// Stops svc-order, does something, and starts it again.
     pub(crate) async fn restarted(self, between: impl AsyncFnOnce(&Bed)) -> Self {
-        let Self { service, catalog, bed } = self;
+        let Self { service, catalog, payments, bed } = self;
         service.stop().await;
         between(&bed).await;
         let service = bed.run(svc_order::service()).await;
-        Self { service, catalog, bed }
+        Self { service, catalog, payments, bed }
+    }
+
+    /// What a query comes to: one number.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        #[derive(diesel::QueryableByName)]
+        struct Number {
+            #[diesel(sql_type = diesel::sql_types::BigInt)]
+            number: i64,
+        }
+        let query = diesel::sql_query(format!("select ({query})::bigint as number"));
+        let found: Number = query.get_result(&mut self.bed.sql("order").await).await.unwrap();
+        found.number
     }
 
     /// How many rows a table has.
     pub(crate) async fn count(&self, table: &str) -> i64 {
-        #[derive(diesel::QueryableByName)]
-        struct Count {
-            #[diesel(sql_type = diesel::sql_types::BigInt)]
-            rows: i64,
-        }
-        let query = diesel::sql_query(format!("select count(*) as rows from {table}"));
-        let count: Count = query.get_result(&mut self.bed.sql("order").await).await.unwrap();
-        count.rows
+        self.number(&format!("select count(*) from {table}")).await
+    }
+
+    /// Changes rows behind the service's back.
+    pub(crate) async fn sql(&self, statement: &str) {
+        diesel::sql_query(statement).execute(&mut self.bed.sql("order").await).await.unwrap();
+    }
+
+    /// Waits until an order's saga is at this step.
+    pub(crate) async fn at_step(&self, id: OrderId, step: &str) {
+        let there = format!("select count(*) from order_saga where order_id = '{}' and step = '{step}'", id.uuid());
+        let look = async || (self.number(&there).await == 1).then_some(());
+        self.bed.wait_for(&format!("order {id} to be {step}"), look).await;
+    }
+
+    /// Lets the deadline of what an order waits for be over for so many seconds.
+    pub(crate) async fn overdue(&self, id: OrderId, seconds: i32) {
+        let past = format!("now() - interval '{seconds} s'");
+        let id = id.uuid();
+        self.sql(&format!("update order_saga set deadline = {past}, due_at = {past} where order_id = '{id}'")).await;
+    }
+
+    /// Waits until so many events have been taken.
+    pub(crate) async fn taken(&self, events: i64) {
+        let look = async || (self.count("inbox").await == events).then_some(());
+        self.bed.wait_for(&format!("{events} events to be taken"), look).await;
     }
 
     /// Asserts that nothing of any order was written: no row, no event, no key.
     pub(crate) async fn assert_nothing_written(&self) {
-        for table in
-            ["orders", "order_terms", "order_line", "order_history", "event_log", "outbox_pending", "idempotency"]
-        {
+        for table in [
+            "orders",
+            "order_terms",
+            "order_line",
+            "order_history",
+            "order_saga",
+            "event_log",
+            "outbox_pending",
+            "idempotency",
+        ] {
             assert_eq!(self.count(table).await, 0, "expected nothing in {table}");
         }
     }
@@ -226,7 +306,19 @@ impl Placed {
 
     /// So many minor units of it went back.
     pub(crate) fn refunded(&self, payment_id: PaymentId, amount: i64) -> PaymentRefunded {
-        PaymentRefunded { payment_id, order_id: self.id, amount: Money::new(amount, self.total.currency) }
+        PaymentRefunded {
+            payment_id,
+            order_id: self.id,
+            refund_id: RefundId::new(),
+            amount: Money::new(amount, self.total.currency),
+        }
+    }
+
+    /// What svc-payment knows of its payment.
+    pub(crate) fn details(&self, payment_id: PaymentId, progress: PaymentProgress, refunded: i64) -> PaymentDetails {
+        let captured = if progress == PaymentProgress::Captured { self.total.amount } else { 0 };
+        let money = |amount| Money::new(amount, self.total.currency);
+        PaymentDetails { payment_id, progress, captured: money(captured), refunded: money(refunded) }
     }
 
     pub(crate) fn failed(&self, payment_id: PaymentId) -> PaymentFailed {

@@ -1,13 +1,24 @@
 //! Payments: the intent to charge an order, what came of it, and what went back.
 //!
-//! `processing` is the only state in which a worker charges a payment; `succeeded`, `failed` and `canceled` are final.
-//! What goes back is a refund of its own and changes none of that; how much it was, the ledger says.
+//! | from | what the provider says | to |
+//! |---|---|---|
+//! | `processing` | it holds the money | `requires_capture` |
+//! | `processing`, `requires_capture` | it has taken the money | `succeeded` |
+//! | `processing`, `requires_capture` | it declined | `failed` |
+//! | `processing`, `requires_capture` | nothing is held any more | `canceled` if the order is, else `failed` |
+//! | `failed`, `canceled` | it has taken the money all the same | `succeeded`, and all of it goes back |
+//!
+//! Whatever else the provider says, be it late or repeated, changes nothing (`PaymentStatus::after`). What goes back is a
+//! refund of its own and does not change the status either; how much it was, the ledger says.
 
 pub mod api;
+pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod charge;
+pub(crate) mod details;
 pub(crate) mod intent;
 pub(crate) mod refund;
+pub(crate) mod settle;
 
 use std::{fmt, str::FromStr};
 
@@ -30,7 +41,10 @@ use nats::{
 use poem_openapi::Enum;
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{payment, transaction};
+use crate::{
+    provider::ProviderStatus,
+    schema::{payment, transaction},
+};
 
 /// How far a payment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
@@ -42,7 +56,7 @@ pub enum PaymentStatus {
     RequiresAction,
     /// The provider is being asked.
     Processing,
-    /// Authorized, not captured yet.
+    /// The provider holds the money; it is not captured yet.
     RequiresCapture,
     /// The money is ours.
     Succeeded,
@@ -90,6 +104,8 @@ macro_rules! text_enum {
         nats::text_column!($name);
     };
 }
+
+pub(crate) use text_enum;
 
 text_enum!(PaymentStatus: RequiresAction = "requires_action", Processing = "processing",
     RequiresCapture = "requires_capture", Succeeded = "succeeded", Failed = "failed", Canceled = "canceled");
@@ -144,14 +160,23 @@ pub(crate) struct Transaction {
     pub(crate) created_at: DateTime<Utc>,
 }
 
-/// An effect on money, to be written down.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = transaction, check_for_backend(Pg))]
-pub(crate) struct NewTransaction<'a> {
-    pub(crate) payment_id: PaymentId,
-    pub(crate) kind: TransactionKind,
-    pub(crate) amount: i64,
-    pub(crate) provider_reference: &'a str,
+impl PaymentStatus {
+    /// What becomes of a payment that the provider says this of, at whatever time it said it.
+    pub(crate) const fn after(self, seen: ProviderStatus, canceled: bool) -> Self {
+        match (self, seen) {
+            (_, ProviderStatus::Succeeded) => Self::Succeeded,
+            (Self::RequiresAction | Self::Processing, ProviderStatus::RequiresCapture) => Self::RequiresCapture,
+            (Self::RequiresAction | Self::Processing | Self::RequiresCapture, ProviderStatus::Declined) => Self::Failed,
+            (Self::RequiresAction | Self::Processing | Self::RequiresCapture, ProviderStatus::Voided) => {
+                if canceled {
+                    Self::Canceled
+                } else {
+                    Self::Failed
+                }
+            }
+            (status, _) => status,
+        }
+    }
 }
 
 impl Payment {
@@ -160,9 +185,9 @@ impl Payment {
         Money::new(self.amount, self.currency)
     }
 
-    /// The key the provider knows this attempt by: derived, so that it is the same after a crash.
-    pub(crate) fn key(&self) -> String {
-        format!("order:{}:capture:{}", self.order_id, self.attempt)
+    /// The key of an operation of this attempt: derived, so that it is the same after a crash.
+    pub(crate) fn key(&self, operation: TransactionKind) -> String {
+        format!("order:{}:{operation}:{}", self.order_id, self.attempt)
     }
 
     /// The payments that `identity` may see: its own, or everybody's for staff. The only way in from outside.
@@ -171,11 +196,9 @@ impl Payment {
         if identity.is_staff() { all } else { all.filter(payment::user_id.eq(identity.user)) }
     }
 
-    /// Gives it up, uncharged; tells whether that was still to be done.
-    pub(crate) async fn cancel(&self, tx: &mut Tx) -> Result<bool, DatabaseError> {
-        let moved = diesel::update(payment::table.find(self.id))
-            .filter(payment::status.eq(PaymentStatus::Processing))
-            .filter(payment::attempt.eq(self.attempt))
+    /// Gives it up before anybody asked the provider for it.
+    pub(crate) async fn cancel(&self, tx: &mut Tx) -> Result<(), DatabaseError> {
+        diesel::update(payment::table.find(self.id))
             .set((
                 payment::status.eq(PaymentStatus::Canceled),
                 payment::next_try_at.eq(None::<DateTime<Utc>>),
@@ -183,10 +206,8 @@ impl Payment {
             ))
             .execute(tx)
             .await?;
-        if moved == 1 {
-            tracing::info!(payment = %self.id, "canceled, nothing was charged");
-        }
-        Ok(moved == 1)
+        tracing::info!(payment = %self.id, "canceled, nobody was asked for it");
+        Ok(())
     }
 
     /// Its ledger, in the order in which things happened.

@@ -34,6 +34,8 @@ diesel::table! {
         payment_id -> Uuid,
         amount -> BigInt,
         key -> Text,
+        reason -> Nullable<Text>,
+        requested_by -> Nullable<Uuid>,
         status -> Text,
         tries -> Integer,
         provider_reference -> Nullable<Text>,
@@ -58,27 +60,36 @@ diesel::table! {
 }
 
 diesel::table! {
-    sandbox_charge (idempotency_key) {
-        idempotency_key -> Text,
-        amount -> BigInt,
-        currency -> Text,
-        method -> Text,
-        outcome -> Text,
-        reference -> Nullable<Text>,
-        decline_reason -> Nullable<Text>,
+    webhook (id) {
+        id -> Text,
+        kind -> Text,
+        payment -> Text,
+        operation -> Text,
+        tries -> Integer,
+        next_try_at -> Nullable<Timestamptz>,
         created_at -> Timestamptz,
     }
 }
 
 diesel::table! {
-    sandbox_refund (idempotency_key) {
-        idempotency_key -> Text,
-        charge_reference -> Text,
+    statement_line (reference) {
+        reference -> Text,
+        sequence -> BigInt,
+        payment -> Text,
+        kind -> Text,
         amount -> BigInt,
-        outcome -> Text,
-        reference -> Nullable<Text>,
-        reason -> Nullable<Text>,
-        created_at -> Timestamptz,
+        refusal -> Nullable<Text>,
+        matched -> Bool,
+        problem -> Nullable<Text>,
+        imported_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    statement (only_one) {
+        only_one -> Bool,
+        sequence -> BigInt,
+        complete_until -> Nullable<Timestamptz>,
     }
 }
 

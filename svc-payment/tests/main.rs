@@ -1,4 +1,4 @@
-//! svc-payment, on the real thing: its tests mirror its API.
+//! svc-payment and the sandbox provider, on the real thing: the tests mirror the API.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,3 +11,5 @@
 )]
 
 mod payment;
+mod provider;
+mod sandbox;

@@ -19,6 +19,7 @@ pub fn service() -> Service<Shipping> {
     Service::new("shipping", "Zones and shipping rates.", MIGRATIONS, Shipping::start)
         .http(rate::api::RateApi)
         .answer::<QuoteShipping, _>(rate::quote::quote)
+        .audit(rate::audit::audit)
 }
 
 /// What every function of this service has at hand.

@@ -1,6 +1,7 @@
 //! Rates: a flat net price per zone, currency and weight.
 
 pub mod api;
+pub(crate) mod audit;
 pub(crate) mod quote;
 
 use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, Queryable};

@@ -8,11 +8,13 @@
 //! | [`user`] | profiles and roles |
 //! | [`address`] | stored addresses |
 //! | [`signing_key`] | the keys of access tokens |
+//! | `audit` | what must be so of all of these |
 //! | `session` | sessions and their refresh tokens |
 //!
 //! Trap: an access token is believed until it expires. Signing out, or a new role, takes effect with the next token.
 
 pub mod address;
+pub(crate) mod audit;
 pub mod auth;
 pub(crate) mod schema;
 pub(crate) mod session;
@@ -41,6 +43,7 @@ pub fn service() -> Service<Users> {
         .answer::<GetSigningKeys, _>(signing_key::get_signing_keys)
         .publishes::<UserRegistered>()
         .every("forget_dead_sessions", HOURLY, session::forget_dead)
+        .audit(audit::audit)
 }
 
 /// What every function of this service has at hand.

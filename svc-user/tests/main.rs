@@ -9,6 +9,7 @@
 )]
 
 mod address;
+mod audit;
 mod auth;
 mod signing_key;
 mod user;

@@ -84,8 +84,11 @@ create table stock (
     reorder_point integer not null default 0 check (reorder_point >= 0),
     available integer not null generated always as (on_hand - reserved) stored,
     -- Nothing is ever promised twice.
-    constraint stock_not_oversold check (reserved <= on_hand)
+    constraint stock_not_oversold check (available >= 0)
 );
+
+create function refuse() returns trigger language plpgsql as
+$$ begin raise exception '%: %', tg_table_name, tg_argv[0] using errcode = 'check_violation'; end $$;
 
 -- What an order holds. Its state settles every race: a change of state happens once, under the row's lock.
 create table reservation (
@@ -95,31 +98,42 @@ create table reservation (
     expires_at timestamptz not null,
     -- The answer that was given, repeated to whoever asks again. Null when it was released before it was asked for.
     reply jsonb,
-    -- When its order was confirmed. Confirmed and expired: goods are owed that we could not get again,
-    -- until there is enough.
-    confirmed_at timestamptz,
     check (reply is not null or state = 'released')
 );
 create index reservation_expires_at on reservation (expires_at) where state = 'held';
-create index reservation_owed on reservation (confirmed_at) where state = 'expired' and confirmed_at is not null;
+create trigger reservation_moves before update of state on reservation for each row
+    when (old.state <> new.state and (old.state, new.state) not in (
+        ('held', 'sold'), ('held', 'released'), ('held', 'expired'),
+        ('expired', 'sold'), ('expired', 'released'),
+        ('sold', 'released')))
+    execute function refuse('its state does not change like that');
 
--- Its lines; they never change.
+-- Its lines.
 create table reservation_line (
     order_id uuid not null references reservation (order_id),
     sku text not null references stock (sku),
     quantity integer not null check (quantity > 0),
     primary key (order_id, sku)
 );
+create trigger reservation_line_stays before update or delete or truncate on reservation_line
+    execute function refuse('what was promised does not change');
 
 -- The ledger: every change of stock is a row, written with it.
---   on_hand  = receipts + adjustments + returns - sales
---   reserved = reservations - releases - sales
 create table movement (
     id bigint generated always as identity primary key,
     sku text not null references stock (sku),
     kind text not null check (kind in ('receipt', 'adjustment', 'reservation', 'release', 'sale', 'return')),
     -- Pieces; only an adjustment may be negative.
     quantity integer not null check (quantity > 0 or (kind = 'adjustment' and quantity <> 0)),
+    -- By how much it changed the stock's columns of these names: a level is the sum of its movements.
+    on_hand integer not null generated always as (case
+        when kind in ('receipt', 'adjustment', 'return') then quantity
+        when kind = 'sale' then -quantity
+        else 0 end) stored,
+    reserved integer not null generated always as (case
+        when kind = 'reservation' then quantity
+        when kind in ('release', 'sale') then -quantity
+        else 0 end) stored,
     -- The order that moved it.
     order_id uuid check ((order_id is not null) = (kind in ('reservation', 'release', 'sale', 'return'))),
     -- Why, for those who count.
@@ -129,5 +143,8 @@ create table movement (
     created_at timestamptz not null default now()
 );
 create index movement_sku on movement (sku, id);
--- An order is sold once, whatever happens above.
+-- An order is sold once and brought back once, whatever happens above.
 create unique index movement_sold_once on movement (order_id, sku) where kind = 'sale';
+create unique index movement_returned_once on movement (order_id, sku) where kind = 'return';
+create trigger movement_stays before update or delete or truncate on movement
+    execute function refuse('the ledger is only added to');

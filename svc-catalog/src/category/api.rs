@@ -67,7 +67,7 @@ impl CategoryApi {
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<CategoryDetails>, Problem> {
         let after: Option<(String, CategoryId)> = cursor.0.map(|cursor| cursor.after()).transpose()?;
-        let mut connection = catalog.database.connection().await?;
+        let mut connection = catalog.database.replica().await?;
         let rows = Category::list(&mut connection, after, limit.0).await?;
         Ok(Listed(Page::from_rows(rows, limit.0, |row| (row.name.clone(), row.id), CategoryDetails::from)?))
     }

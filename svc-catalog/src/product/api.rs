@@ -95,7 +95,7 @@ impl ProductApi {
             currency: currency.0,
             sort: sort.0.unwrap_or_default(),
         };
-        let mut connection = catalog.database.connection().await?;
+        let mut connection = catalog.database.replica().await?;
         let page = list_products(&mut connection, filter, limit.0, cursor.0).await?;
         Ok(Response::new(Listed(page)).header("Cache-Control", CACHE_CONTROL))
     }

@@ -1,13 +1,9 @@
 //! Reservations whose order never came are given back.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use diesel::{ExpressionMethods, QueryDsl, dsl::now};
 use diesel_async::RunQueryDsl;
 use nats::{
-    contracts::catalog::{StockLine, StockReleased},
-    database::DatabaseError,
-    types::{OrderId, Sku},
+    contracts::catalog::StockReleased, database::DatabaseError, outbox::Traced, telemetry::Trace, types::OrderId,
 };
 
 use super::{
@@ -43,20 +39,18 @@ async fn expire_batch(catalog: &Catalog) -> Result<i64, DatabaseError> {
         return Ok(0);
     }
     let lines = ReservationLine::of(&mut tx, &due).await?;
-    let skus: BTreeSet<Sku> = lines.iter().map(|line| line.sku.clone()).collect();
-    let skus: Vec<Sku> = skus.into_iter().collect();
-    Stock::lock(&mut tx, &skus).await?;
+    Stock::lock(&mut tx, &ReservationLine::skus(&lines)).await?;
     let movements: Vec<_> = lines.iter().map(|line| line.movement(Kind::Release)).collect();
     ledger::book(&mut tx, &movements).await?;
     Reservation::settle(&mut tx, &due, State::Expired).await?;
-    let mut told: BTreeMap<OrderId, Vec<StockLine>> = BTreeMap::new();
-    for line in &lines {
-        told.entry(line.order_id).or_default().push(line.told());
-    }
-    for (order_id, lines) in told {
+    let trace = Trace::current();
+    let told = |(order_id, lines): (OrderId, &[ReservationLine])| {
         tracing::info!(%order_id, "the reservation's time was up");
-        tx.record(&StockReleased { order_id, lines, expired: true }).await?;
-    }
+        let lines = lines.iter().map(ReservationLine::told).collect();
+        Traced { event: StockReleased { order_id, lines, expired: true }, trace: trace.clone() }
+    };
+    let events: Vec<_> = ReservationLine::by_order(&lines).into_iter().map(told).collect();
+    tx.record_all(&events).await?;
     tx.commit().await?;
     Ok(i64::try_from(due.len()).unwrap_or(BATCH))
 }

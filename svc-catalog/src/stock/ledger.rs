@@ -1,11 +1,13 @@
 //! The ledger: every change of stock is a row, written with it.
-
-use std::collections::BTreeMap;
+//!
+//! What a kind of movement does to a level stands in the table itself: its generated columns `on_hand` and `reserved`.
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, deserialize::FromSqlRow,
-    expression::AsExpression, insert_into, sql_types,
+    ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper,
+    deserialize::FromSqlRow,
+    expression::AsExpression,
+    sql_types::{Array, Integer, Nullable, Text, Uuid},
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
@@ -21,7 +23,7 @@ use crate::schema::movement;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
 #[serde(rename_all = "snake_case")]
 #[oai(rename = "StockMovementKind", rename_all = "snake_case")]
-#[diesel(sql_type = sql_types::Text)]
+#[diesel(sql_type = Text)]
 pub(crate) enum Kind {
     /// Goods came in.
     Receipt,
@@ -49,16 +51,6 @@ impl Kind {
             Self::Release => "release",
             Self::Sale => "sale",
             Self::Return => "return",
-        }
-    }
-
-    /// By how much a movement of `quantity` changes (on hand, reserved).
-    const fn effect(self, quantity: i64) -> (i64, i64) {
-        match self {
-            Self::Receipt | Self::Adjustment | Self::Return => (quantity, 0),
-            Self::Reservation => (0, quantity),
-            Self::Release => (0, -quantity),
-            Self::Sale => (-quantity, -quantity),
         }
     }
 }
@@ -95,6 +87,16 @@ pub(crate) struct Movement {
 }
 
 impl Movement {
+    /// The newest movement of a SKU: to who holds its lock, the one just booked.
+    pub(crate) async fn newest(tx: &mut Tx, sku: &Sku) -> Result<Self, DatabaseError> {
+        Ok(movement::table
+            .filter(movement::sku.eq(sku))
+            .order(movement::id.desc())
+            .select(Self::as_select())
+            .first(tx)
+            .await?)
+    }
+
     /// The movements of one SKU, newest first, from before `before` on.
     pub(crate) async fn of(
         connection: &mut AsyncPgConnection,
@@ -114,8 +116,7 @@ impl Movement {
 }
 
 /// A movement that is to be booked.
-#[derive(Debug, Clone, PartialEq, Eq, Insertable)]
-#[diesel(table_name = movement)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NewMovement {
     pub(crate) sku: Sku,
     pub(crate) kind: Kind,
@@ -132,32 +133,33 @@ impl NewMovement {
     }
 }
 
-/// Changes stock by these movements and writes them down: one UPDATE and one INSERT, however many they are.
+const BOOK: &str = "
+    with moved as (
+        insert into movement (sku, kind, quantity, order_id, reason, actor)
+        select * from unnest($1::text[], $2::text[], $3::integer[], $4::uuid[], $5::text[], $6::uuid[])
+        returning sku, on_hand, reserved
+    ), change as (
+        select sku, sum(on_hand) as on_hand, sum(reserved) as reserved from moved group by sku
+    )
+    update stock set on_hand = stock.on_hand + change.on_hand, reserved = stock.reserved + change.reserved
+    from change where stock.sku = change.sku";
+
+/// Writes these movements down and changes stock by them: one statement, however many they are.
 ///
 /// The caller holds the locks of all their SKUs ([`super::Stock::lock`]) and has decided that there is enough; the
 /// table's checks are the backstop.
-pub(crate) async fn book(tx: &mut Tx, movements: &[NewMovement]) -> Result<Vec<Movement>, DatabaseError> {
-    let mut changes: BTreeMap<&Sku, (i64, i64)> = BTreeMap::new();
-    for movement in movements {
-        let (on_hand, reserved) = movement.kind.effect(movement.quantity.into());
-        let change = changes.entry(&movement.sku).or_default();
-        *change = (change.0 + on_hand, change.1 + reserved);
+pub(crate) async fn book(tx: &mut Tx, movements: &[NewMovement]) -> Result<(), DatabaseError> {
+    if movements.is_empty() {
+        return Ok(());
     }
-    let (mut skus, mut on_hand, mut reserved) = (Vec::new(), Vec::new(), Vec::new());
-    for (sku, change) in changes {
-        skus.push(sku.as_str());
-        on_hand.push(change.0);
-        reserved.push(change.1);
-    }
-    diesel::sql_query(
-        "update stock set on_hand = stock.on_hand + moved.on_hand, reserved = stock.reserved + moved.reserved \
-         from unnest($1::text[], $2::bigint[], $3::bigint[]) as moved (sku, on_hand, reserved) \
-         where stock.sku = moved.sku",
-    )
-    .bind::<sql_types::Array<sql_types::Text>, _>(skus)
-    .bind::<sql_types::Array<sql_types::BigInt>, _>(on_hand)
-    .bind::<sql_types::Array<sql_types::BigInt>, _>(reserved)
-    .execute(tx)
-    .await?;
-    Ok(insert_into(movement::table).values(movements).returning(Movement::as_returning()).get_results(tx).await?)
+    diesel::sql_query(BOOK)
+        .bind::<Array<Text>, _>(movements.iter().map(|one| one.sku.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(movements.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(movements.iter().map(|one| one.quantity).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Uuid>>, _>(movements.iter().map(|one| one.order_id).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(movements.iter().map(|one| one.reason.as_deref()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Uuid>>, _>(movements.iter().map(|one| one.actor).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    Ok(())
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     MOST, Stock,
     api::StockMovement,
-    ledger::{self, Kind, NewMovement},
+    ledger::{self, Kind, Movement, NewMovement},
 };
 use crate::Catalog;
 
@@ -90,8 +90,8 @@ pub(crate) async fn record_movement(
         reason: request.reason.as_ref().map(ToString::to_string),
         actor: Some(actor),
     };
-    let booked = ledger::book(&mut tx, &[movement]).await?.pop();
-    let body = StockMovement::from(booked.ok_or_else(|| Problem::internal("the ledger returned no row"))?);
+    ledger::book(&mut tx, &[movement]).await?;
+    let body = StockMovement::from(Movement::newest(&mut tx, sku).await?);
     let location = format!("/v1/stock/{sku}/movements");
     slot.store(&mut tx, 201, &location, &body).await?;
     tx.commit().await?;

@@ -1,79 +1,111 @@
-//! Giving an order's reservation back: at once (`svc.catalog.release_stock`), or because the order was canceled.
+//! Giving orders' reservations back: at once (`svc.catalog.release_stock`), or because the order was canceled.
+//!
+//! | the reservation | by call | of a canceled order |
+//! |---|---|---|
+//! | held | released | released |
+//! | expired | released: it is not taken again | released |
+//! | sold | stays sold | released, the goods return |
+//! | released | | |
+//! | never there | one that is released: a late question finds the order settled | the same |
+
+use std::collections::BTreeMap;
 
 use nats::{
+    batch::{Batcher, Limits},
     consume::{Failure, Received},
     contracts::{
         Never,
         catalog::{ReleaseStock, StockFree, StockReleased},
         order::OrderCanceled,
     },
-    database::{DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx},
     invoke::CallError,
+    outbox::Traced,
+    telemetry::Trace,
     types::OrderId,
 };
 
 use super::{
-    Stock,
+    Asked, Stock,
     ledger::{self, Kind},
     reservation::{Reservation, ReservationLine, State},
 };
 use crate::Catalog;
 
-/// Gives back what an order holds that could not be written. What is sold stays sold.
+/// What becomes of goods that are sold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sold {
+    Stay,
+    Return,
+}
+
+/// Gives back what an order holds that could not be written, together with those that wait. What is sold stays sold.
 pub(crate) async fn release_stock(catalog: Catalog, question: ReleaseStock) -> Result<StockFree, CallError<Never>> {
-    let mut tx = catalog.database.begin().await?;
-    let reservation = lock_or_forbid(&mut tx, question.order_id).await?;
-    match reservation.map(|row| row.state) {
-        Some(State::Held) => give_back(&mut tx, question.order_id, Kind::Release).await?,
-        Some(State::Sold) => {
-            tracing::warn!(order_id = %question.order_id, "a sold reservation is not released by a call")
-        }
-        Some(State::Expired) => Reservation::settle(&mut tx, &[question.order_id], State::Released).await?,
-        Some(State::Released) | None => {}
-    }
-    tx.commit().await?;
+    catalog.releasing.ask(Asked::now(question.order_id)).await?;
     Ok(StockFree {})
 }
 
-/// Gives back what a canceled order held or had been sold, whichever of its events came first.
+/// The batches of releases.
+pub(crate) fn start(database: Database) -> Batcher<Asked, ()> {
+    Batcher::start(Limits::default(), Asked::weight, move |asked| {
+        let database = database.clone();
+        async move { release(&database, &asked).await }
+    })
+}
+
+/// Gives back what an order held or had been sold, now that it is canceled.
 pub(crate) async fn release_canceled(
     tx: &mut Tx,
     _: Catalog,
     received: Received<OrderCanceled>,
 ) -> Result<(), Failure> {
-    let order = received.event.order_id;
-    let reservation = lock_or_forbid(tx, order).await?;
-    match reservation.map(|row| row.state) {
-        Some(State::Held) => give_back(tx, order, Kind::Release).await?,
-        Some(State::Sold) => give_back(tx, order, Kind::Return).await?,
-        // Nothing is held, but a confirmation that comes late must not take it again.
-        Some(State::Expired) => Reservation::settle(tx, &[order], State::Released).await?,
-        Some(State::Released) | None => {}
-    }
+    let asked = [Asked::now(received.event.order_id)];
+    // Nothing was done for an only order that got a reservation meanwhile: no need to roll back.
+    while !give_back(tx, &asked, Sold::Return).await? {}
     Ok(())
 }
 
-/// The order's reservation, locked. `None` when there is none, and then there will never be one: a question that was
-/// asked before the release but arrives after it finds the order settled.
-async fn lock_or_forbid(tx: &mut Tx, order: OrderId) -> Result<Option<Reservation>, DatabaseError> {
+/// Gives back for all of these orders in one transaction.
+async fn release(database: &Database, asked: &[Asked]) -> Result<Vec<()>, DatabaseError> {
     loop {
-        if let Some(reservation) = Reservation::lock(tx, order).await? {
-            return Ok(Some(reservation));
+        let mut tx = database.begin().await?;
+        if give_back(&mut tx, asked, Sold::Stay).await? {
+            tx.commit().await?;
+            return Ok(vec![(); asked.len()]);
         }
-        if Reservation::forbid(tx, order).await? {
-            return Ok(None);
-        }
+        // An order that had no reservation got one meanwhile; the next attempt finds it.
+        tx.roll_back().await?;
     }
 }
 
-async fn give_back(tx: &mut Tx, order: OrderId, kind: Kind) -> Result<(), DatabaseError> {
-    let lines = ReservationLine::of(tx, &[order]).await?;
-    let skus: Vec<_> = lines.iter().map(|line| line.sku.clone()).collect();
-    Stock::lock(tx, &skus).await?;
-    let movements: Vec<_> = lines.iter().map(|line| line.movement(kind)).collect();
-    ledger::book(tx, &movements).await?;
-    Reservation::settle(tx, &[order], State::Released).await?;
-    let lines = lines.iter().map(ReservationLine::told).collect();
-    tx.record(&StockReleased { order_id: order, lines, expired: false }).await?;
-    Ok(())
+/// False when one of the orders got a reservation meanwhile: begin anew then.
+async fn give_back(tx: &mut Tx, asked: &[Asked], sold: Sold) -> Result<bool, DatabaseError> {
+    let traces = Asked::each(asked);
+    let orders: Vec<OrderId> = traces.keys().copied().collect();
+    let states = Reservation::lock(tx, &orders).await?;
+    let (mut released, mut moved) = (Vec::new(), BTreeMap::new());
+    for (order_id, state) in &states {
+        let kind = match (state, sold) {
+            (State::Held, _) => Some(Kind::Release),
+            (State::Sold, Sold::Return) => Some(Kind::Return),
+            (State::Expired, _) => None,
+            (State::Sold, Sold::Stay) | (State::Released, _) => continue,
+        };
+        released.push(*order_id);
+        moved.extend(kind.map(|kind| (*order_id, kind)));
+    }
+    let lines = ReservationLine::of(tx, &moved.keys().copied().collect::<Vec<_>>()).await?;
+    Stock::lock(tx, &ReservationLine::skus(&lines)).await?;
+    let movement = |line: &ReservationLine| Some(line.movement(*moved.get(&line.order_id)?));
+    ledger::book(tx, &lines.iter().filter_map(movement).collect::<Vec<_>>()).await?;
+    Reservation::settle(tx, &released, State::Released).await?;
+    let told = |(order_id, lines): (OrderId, &[ReservationLine])| {
+        let lines = lines.iter().map(ReservationLine::told).collect();
+        let event = StockReleased { order_id, lines, expired: false };
+        Some(Traced { event, trace: Trace::clone(traces.get(&order_id)?) })
+    };
+    let events: Vec<_> = ReservationLine::by_order(&lines).into_iter().filter_map(told).collect();
+    tx.record_all(&events).await?;
+    let strangers: Vec<OrderId> = orders.into_iter().filter(|order| !states.contains_key(order)).collect();
+    Reservation::forbid(tx, &strangers).await
 }

@@ -1,8 +1,10 @@
 //! What an order holds, as rows.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use diesel::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
-    deserialize::FromSqlRow, dsl::now, expression::AsExpression, insert_into, sql_types,
+    ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper, deserialize::FromSqlRow, dsl::now,
+    expression::AsExpression, insert_into, sql_types,
 };
 use diesel_async::RunQueryDsl;
 use nats::{
@@ -82,39 +84,45 @@ impl Reservation {
         Ok(reservation::table.filter(reservation::order_id.eq_any(orders)).select(Self::as_select()).load(tx).await?)
     }
 
-    /// An order's reservation, locked until the transaction ends.
-    pub(crate) async fn lock(tx: &mut Tx, order: OrderId) -> Result<Option<Self>, DatabaseError> {
-        Ok(reservation::table.find(order).select(Self::as_select()).for_update().first(tx).await.optional()?)
+    /// How far these orders' reservations are, as far as they have one; locked until the transaction ends, in the order
+    /// of their ids.
+    pub(crate) async fn lock(tx: &mut Tx, orders: &[OrderId]) -> Result<BTreeMap<OrderId, State>, DatabaseError> {
+        let rows: Vec<(OrderId, State)> = reservation::table
+            .filter(reservation::order_id.eq_any(orders))
+            .order(reservation::order_id)
+            .select((reservation::order_id, reservation::state))
+            .for_update()
+            .load(tx)
+            .await?;
+        Ok(rows.into_iter().collect())
     }
 
     /// Notes how these orders' reservations ended. The caller holds their locks.
     pub(crate) async fn settle(tx: &mut Tx, orders: &[OrderId], state: State) -> Result<(), DatabaseError> {
-        diesel::update(reservation::table.filter(reservation::order_id.eq_any(orders)))
-            .set(reservation::state.eq(state))
-            .execute(tx)
-            .await?;
+        if !orders.is_empty() {
+            diesel::update(reservation::table.filter(reservation::order_id.eq_any(orders)))
+                .set(reservation::state.eq(state))
+                .execute(tx)
+                .await?;
+        }
         Ok(())
     }
 
-    /// Notes that the order was confirmed, the first time.
-    pub(crate) async fn confirm(tx: &mut Tx, order: OrderId) -> Result<(), DatabaseError> {
-        diesel::update(reservation::table.find(order).filter(reservation::confirmed_at.is_null()))
-            .set(reservation::confirmed_at.eq(now))
-            .execute(tx)
-            .await?;
-        Ok(())
-    }
-
-    /// Keeps an order that has no reservation from ever getting one. False when it has got one meanwhile.
-    pub(crate) async fn forbid(tx: &mut Tx, order: OrderId) -> Result<bool, DatabaseError> {
-        let row =
-            (reservation::order_id.eq(order), reservation::state.eq(State::Released), reservation::expires_at.eq(now));
-        Ok(insert_into(reservation::table).values(row).on_conflict_do_nothing().execute(tx).await? == 1)
+    /// Keeps these orders, by id, from ever getting a reservation. False when one of them has got one meanwhile.
+    pub(crate) async fn forbid(tx: &mut Tx, orders: &[OrderId]) -> Result<bool, DatabaseError> {
+        if orders.is_empty() {
+            return Ok(true);
+        }
+        let row = |order: &OrderId| {
+            (reservation::order_id.eq(*order), reservation::state.eq(State::Released), reservation::expires_at.eq(now))
+        };
+        let rows: Vec<_> = orders.iter().map(row).collect();
+        Ok(insert_into(reservation::table).values(rows).on_conflict_do_nothing().execute(tx).await? == orders.len())
     }
 }
 
 /// A row of `reservation_line`.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = reservation_line, check_for_backend(diesel::pg::Pg))]
 pub(crate) struct ReservationLine {
     pub(crate) order_id: OrderId,
@@ -125,12 +133,26 @@ pub(crate) struct ReservationLine {
 impl ReservationLine {
     /// The lines of these orders, by order and SKU.
     pub(crate) async fn of(tx: &mut Tx, orders: &[OrderId]) -> Result<Vec<Self>, DatabaseError> {
+        if orders.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(reservation_line::table
             .filter(reservation_line::order_id.eq_any(orders))
             .order((reservation_line::order_id, reservation_line::sku))
             .select(Self::as_select())
             .load(tx)
             .await?)
+    }
+
+    /// The SKUs of these lines, each once.
+    pub(crate) fn skus(lines: &[Self]) -> Vec<Sku> {
+        lines.iter().map(|line| line.sku.clone()).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// These lines, which are by order, order by order.
+    pub(crate) fn by_order(lines: &[Self]) -> BTreeMap<OrderId, &[Self]> {
+        let chunks = lines.chunk_by(|one, next| one.order_id == next.order_id);
+        chunks.filter_map(|chunk| Some((chunk.first()?.order_id, chunk))).collect()
     }
 
     /// Its movement in the ledger.

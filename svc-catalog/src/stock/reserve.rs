@@ -1,6 +1,6 @@
 //! `svc.catalog.reserve_stock`: everything an order needs, or nothing.
 //!
-//! Shaped as a batch: any number of orders in one transaction, stock locked in the order of SKUs, decided in memory first
+//! Orders that wait together are reserved in one transaction: stock locked in the order of SKUs, decided in memory first
 //! come first served, written by one statement per table. Available is read under the lock and only lowered by what is
 //! granted in the same transaction, so it cannot be promised twice, with any number of instances.
 //!
@@ -8,39 +8,52 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use diesel::{ExpressionMethods, IntoSql, dsl::now, insert_into, pg::expression::extensions::IntervalDsl, sql_types};
+use diesel::sql_types::{Array, Integer, Jsonb, Text, Uuid};
 use diesel_async::RunQueryDsl;
 use nats::{
+    batch::{Batcher, Limits},
     contracts::catalog::{ReserveRefusal, ReserveStock, ReservedLine, Shortage, StockReserved},
-    database::{DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx},
     invoke::CallError,
     types::{Currency, OrderId, Sku},
 };
 
 use super::{
     Stock,
-    ledger::{self, Kind},
-    reservation::{Reply, Reservation, ReservationLine, State},
+    ledger::{self, Kind, NewMovement},
+    reservation::{Reply, Reservation, State},
 };
-use crate::{
-    Catalog,
-    product::article::Article,
-    schema::{reservation, reservation_line},
-};
+use crate::{Catalog, product::article::Article};
 
 /// The most lines that an order may have.
 const LINES: usize = 100;
 
 type Outcome = Result<StockReserved, ReserveRefusal>;
 
-/// Reserves for one order.
+/// Reserves for one order, together with those that wait.
 pub(crate) async fn reserve_stock(
     catalog: Catalog,
     question: ReserveStock,
 ) -> Result<StockReserved, CallError<ReserveRefusal>> {
     check(&question).map_err(CallError::Failed)?;
-    let outcome = reserve(&catalog, &[question]).await?.pop();
-    outcome.ok_or_else(|| CallError::Failed("the batch lost its only order".to_owned()))?.map_err(CallError::Refused)
+    catalog.reserving.ask(question).await?.map_err(CallError::Refused)
+}
+
+/// The batches of reservations; each holds for `ttl` seconds.
+pub(crate) fn start(database: Database, ttl: i32) -> Batcher<ReserveStock, Outcome> {
+    start_with(Limits::default(), database, ttl)
+}
+
+fn start_with(limits: Limits, database: Database, ttl: i32) -> Batcher<ReserveStock, Outcome> {
+    Batcher::start(limits, weight, move |questions| {
+        let database = database.clone();
+        async move { reserve(&database, ttl, &questions).await }
+    })
+}
+
+/// Its lines, and something for itself, so that a batch has at most 250 orders.
+fn weight(question: &ReserveStock) -> usize {
+    question.lines.len().saturating_add(3)
 }
 
 /// What the contract asks of a question.
@@ -53,9 +66,9 @@ fn check(question: &ReserveStock) -> Result<(), String> {
 }
 
 /// Reserves for all of these orders in one transaction; the outcomes are in their order.
-async fn reserve(catalog: &Catalog, questions: &[ReserveStock]) -> Result<Vec<Outcome>, DatabaseError> {
+async fn reserve(database: &Database, ttl: i32, questions: &[ReserveStock]) -> Result<Vec<Outcome>, DatabaseError> {
     loop {
-        if let Some(outcomes) = attempt(catalog, questions).await? {
+        if let Some(outcomes) = attempt(database, ttl, questions).await? {
             return Ok(outcomes);
         }
         // Another instance settled one of these orders meanwhile; the next attempt sees how.
@@ -63,13 +76,17 @@ async fn reserve(catalog: &Catalog, questions: &[ReserveStock]) -> Result<Vec<Ou
 }
 
 /// `None` when one of the orders got a reservation while we decided; nothing is done then.
-async fn attempt(catalog: &Catalog, questions: &[ReserveStock]) -> Result<Option<Vec<Outcome>>, DatabaseError> {
+async fn attempt(
+    database: &Database,
+    ttl: i32,
+    questions: &[ReserveStock],
+) -> Result<Option<Vec<Outcome>>, DatabaseError> {
     let skus: BTreeSet<Sku> =
         questions.iter().flat_map(|question| &question.lines).map(|line| line.sku.clone()).collect();
     let skus: Vec<Sku> = skus.into_iter().collect();
     let orders: Vec<OrderId> = questions.iter().map(|question| question.order_id).collect();
 
-    let mut tx = catalog.database.begin().await?;
+    let mut tx = database.begin().await?;
     let mut levels = Stock::lock(&mut tx, &skus).await?;
     let earlier = Reservation::of(&mut tx, &orders).await?;
     let mut known: BTreeMap<OrderId, Reservation> = earlier.into_iter().map(|row| (row.order_id, row)).collect();
@@ -94,7 +111,7 @@ async fn attempt(catalog: &Catalog, questions: &[ReserveStock]) -> Result<Option
         tx.roll_back().await?;
         return Ok(Some(outcomes));
     }
-    if !write(&mut tx, catalog.reservation_ttl, granted).await? {
+    if !write(&mut tx, ttl, &granted).await? {
         tx.roll_back().await?;
         return Ok(None);
     }
@@ -154,37 +171,42 @@ fn decide(
     Ok(StockReserved { lines })
 }
 
+const GRANT: &str = "
+    insert into reservation (order_id, state, expires_at, reply)
+    select order_id, 'held', now() + make_interval(secs => $1), reply
+    from unnest($2::uuid[], $3::jsonb[]) as granted (order_id, reply) order by order_id
+    on conflict do nothing";
+const GRANT_LINES: &str = "
+    insert into reservation_line (order_id, sku, quantity) select * from unnest($1::uuid[], $2::text[], $3::integer[])";
+
 /// Writes what was granted, by order id. False when one of the orders has a reservation by now.
-async fn write(tx: &mut Tx, ttl: i32, granted: BTreeMap<OrderId, Reply>) -> Result<bool, DatabaseError> {
-    let mut lines = Vec::new();
-    for (order, reply) in &granted {
-        lines.extend(reply.0.lines.iter().map(|line| ReservationLine {
-            order_id: *order,
-            sku: line.sku.clone(),
-            quantity: line.quantity,
-        }));
-    }
-    let orders = granted.len();
-    let rows: Vec<_> = granted
-        .into_iter()
-        .map(|(order, reply)| {
-            (
-                reservation::order_id.eq(order),
-                reservation::state.eq(State::Held),
-                reservation::expires_at.eq(now.into_sql::<sql_types::Timestamptz>() + ttl.seconds()),
-                reservation::reply.eq(Some(reply)),
-            )
-        })
-        .collect();
-    let fresh = insert_into(reservation::table).values(rows).on_conflict_do_nothing().execute(tx).await?;
-    if fresh < orders {
+async fn write(tx: &mut Tx, ttl: i32, granted: &BTreeMap<OrderId, Reply>) -> Result<bool, DatabaseError> {
+    let fresh = diesel::sql_query(GRANT)
+        .bind::<Integer, _>(ttl)
+        .bind::<Array<Uuid>, _>(granted.keys().collect::<Vec<_>>())
+        .bind::<Array<Jsonb>, _>(granted.values().collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    if fresh < granted.len() {
         return Ok(false);
     }
-    insert_into(reservation_line::table).values(&lines).execute(tx).await?;
-    let movements: Vec<_> = lines.iter().map(|line| line.movement(Kind::Reservation)).collect();
+    let lines: Vec<(OrderId, &ReservedLine)> =
+        granted.iter().flat_map(|(order, reply)| reply.0.lines.iter().map(|line| (*order, line))).collect();
+    diesel::sql_query(GRANT_LINES)
+        .bind::<Array<Uuid>, _>(lines.iter().map(|(order, _)| *order).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.sku.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Integer>, _>(lines.iter().map(|(_, line)| line.quantity.get()).collect::<Vec<_>>())
+        .execute(tx)
+        .await?;
+    let movement = |(order, line): &(OrderId, &ReservedLine)| {
+        NewMovement::of_order(*order, line.sku.clone(), Kind::Reservation, line.quantity.get())
+    };
+    let movements: Vec<_> = lines.iter().map(movement).collect();
     ledger::book(tx, &movements).await?;
     Ok(true)
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod throughput;

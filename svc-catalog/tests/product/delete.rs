@@ -29,8 +29,7 @@ async fn what_is_reserved_is_sold_even_so_and_the_sku_stays_taken() {
     let order = OrderId::new();
     shop.reserve(order, &[("A", 2)]).await.unwrap();
     assert_eq!(shop.staff.delete(&format!("/v1/products/{id}")).send().await.status, 204);
-    shop.confirm(order).await;
-    shop.settled(order, "sold").await;
+    shop.commit(order).await.unwrap();
     assert_eq!(shop.level("A").await, (3, 0, 3));
     let body = json!({"name": "Again", "variants": [variant("A")]});
     shop.staff.post("/v1/products", &body).send().await.problem("conflict", "/variants/0/sku");

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
+use diesel_async::SimpleAsyncConnection;
 use nats::{
-    contracts::catalog::{ReleaseStock, ReserveRefusal, Shortage},
+    contracts::catalog::{ReserveRefusal, Shortage},
     invoke::CallError,
     types::{Currency, Money, OrderId},
 };
@@ -71,7 +74,7 @@ async fn asking_again_gives_the_first_answer_even_after_a_restart_and_another_pr
         ReserveRefusal::Settled,
         "other lines are another order"
     );
-    shop.bed.call(&ReleaseStock { order_id: order }).await.unwrap();
+    shop.release(order).await;
     assert_eq!(refusal(shop.reserve(order, &[("A", 2)]).await), ReserveRefusal::Settled);
     shop.balances().await;
 }
@@ -83,7 +86,7 @@ async fn the_same_order_at_once_gets_one_reservation() {
     shop.stocked("B", 100).await;
     let second = shop.bed.run(svc_catalog::service()).await;
     let question = reserve_stock(OrderId::new(), &[("A", 3), ("B", 1)]);
-    let asking = (0..20).map(|_| insist(&shop.bed, &question));
+    let asking = (0..50).map(|_| insist(&shop.bed, &question));
     let answers = join_all(asking).await;
     let first = answers[0].clone().expect("a reservation");
     assert!(answers.iter().all(|answer| answer.as_ref() == Ok(&first)), "all get the same answer: {answers:?}");
@@ -124,6 +127,49 @@ async fn a_question_that_breaks_the_contract_is_no_reservation() {
         assert!(matches!(outcome, Err(CallError::Failed(_))), "{outcome:?}");
     }
     assert_eq!(shop.level("A").await, (10, 0, 10));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_poison_order_fails_alone() {
+    let shop = Arc::new(Shop::open().await);
+    shop.stocked("A", 1000).await;
+    shop.execute("alter table reservation_line add constraint unlucky check (quantity <> 13)").await;
+    let mut held = shop.hold("A").await;
+    let mut asking = tokio::task::JoinSet::new();
+    for index in 0..60 {
+        let shop = Arc::clone(&shop);
+        let quantity = if index == 30 { 13 } else { 1 };
+        asking.spawn(async move { (quantity, shop.reserve(OrderId::new(), &[("A", quantity)]).await) });
+    }
+    shop.blocked(2).await;
+    held.batch_execute("rollback").await.unwrap();
+    for (quantity, outcome) in asking.join_all().await {
+        match quantity {
+            13 => assert!(matches!(outcome, Err(CallError::Failed(_))), "{outcome:?}"),
+            _ => drop(outcome.unwrap()),
+        }
+    }
+    assert_eq!(shop.level("A").await, (1000, 59, 941));
+    shop.balances().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn orders_that_wait_together_are_reserved_together() {
+    let shop = Arc::new(Shop::open().await);
+    shop.stocked("A", 1000).await;
+    let mut held = shop.hold("A").await;
+    let mut asking = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let shop = Arc::clone(&shop);
+        asking.spawn(async move { insist(&shop.bed, &reserve_stock(OrderId::new(), &[("A", 1)])).await });
+    }
+    shop.blocked(2).await;
+    held.batch_execute("rollback").await.unwrap();
+    assert!(asking.join_all().await.into_iter().all(|answer| answer.is_ok()));
+    let transactions = shop.number("select count(distinct xmin::text) as number from reservation").await;
+    assert!(transactions <= 50, "200 reservations took {transactions} transactions");
+    assert_eq!(shop.level("A").await, (1000, 200, 800));
+    shop.balances().await;
 }
 
 /// All of these at once.

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     Invoices,
-    rendering::{Document, link},
+    rendering::{Document, link, restore},
     schema::invoice,
 };
 
@@ -123,10 +123,11 @@ impl InvoiceApi {
         if !own && !link::opens(&mut connection, token.0.as_deref(), id.0, format.0).await? {
             return Err(Problem::not_found("document"));
         }
-        Document::find(&mut connection, id.0, format.0)
-            .await?
-            .ok_or_else(|| Document::none_yet(&invoice, format.0))?
-            .file(&invoice)
+        let document = Document::find(&mut connection, id.0, format.0).await?;
+        // Not while it is looked for in the object store.
+        drop(connection);
+        let document = document.ok_or_else(|| Document::none_yet(&invoice, format.0))?;
+        restore::restored(invoices, &invoice, document).await?.file(&invoice)
     }
 
     /// Read an order's invoice

@@ -11,7 +11,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     contracts::invoice::{DOCUMENTS, InvoiceRendered},
     database::{Database, DatabaseError, Tx},
-    objects::Stored,
+    objects::{ObjectError, Stored},
     telemetry::Trace,
     types::InvoiceId,
 };
@@ -97,6 +97,28 @@ struct Setback {
     renderers: bool,
 }
 
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unmade {
+    /// There will be none.
+    #[error("{0}")]
+    ForGood(String),
+    /// The renderer failed.
+    #[error(transparent)]
+    Renderer(RenderError),
+    /// It was made, and could not be stored.
+    #[error(transparent)]
+    Store(ObjectError),
+}
+
+/// Renders the invoice's PDF and stores it under this name, in place of what is there.
+pub(super) async fn make(invoices: &Invoices, invoice: &Invoice, object: &str) -> Result<Stored, Unmade> {
+    let figures = page(invoice).ok_or_else(|| Unmade::ForGood("The invoice has no number.".to_owned()))?;
+    let html = invoices.press.templates.html(&figures).map_err(|error| Unmade::ForGood(error.to_string()))?;
+    let pdf = invoices.press.renderer.pdf(html).await.map_err(Unmade::Renderer)?;
+    invoices.objects.put(DOCUMENTS, object, pdf.into()).await.map_err(Unmade::Store)
+}
+
 impl Job {
     async fn work(self, invoices: Invoices) {
         let outcome = tokio::select! {
@@ -139,12 +161,12 @@ impl Job {
         let mut connection = invoices.database.connection().await.map_err(|error| away(&error))?;
         let found = Invoice::find(&mut connection, self.invoice_id).await.map_err(|error| away(&error))?;
         drop(connection);
-        let figures = found.as_ref().and_then(page);
-        let figures = figures.ok_or_else(|| Setback::for_good("The invoice has no number."))?;
-        let html = invoices.press.templates.html(&figures).map_err(|error| Setback::for_good(error.to_string()))?;
-        let pdf = invoices.press.renderer.pdf(html).await.map_err(|error| self.setback(&error))?;
-        let object = self.object();
-        invoices.objects.put(DOCUMENTS, &object, pdf.into()).await.map_err(|error| away(&error))
+        let invoice = found.ok_or_else(|| Setback::for_good("There is no such invoice."))?;
+        make(invoices, &invoice, &self.object()).await.map_err(|unmade| match unmade {
+            Unmade::ForGood(reason) => Setback::for_good(reason),
+            Unmade::Renderer(error) => self.setback(&error),
+            Unmade::Store(error) => away(&error),
+        })
     }
 
     fn object(&self) -> String {

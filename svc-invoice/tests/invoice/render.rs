@@ -188,3 +188,26 @@ async fn a_thousand_lines_are_rendered() {
     assert_eq!(text.matches("LMP-1").count(), 1000);
     assert!(text.contains("118.767,83 €"), "(99,800.00 + 4.90) × 1.19");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_the_store_has_lost_is_made_again_and_nobody_is_told_twice() {
+    let mut bed = Bed::start().await;
+    let _running = given::service(&bed).await;
+    let alice = bed.customer();
+    let id = given::uploaded(&alice, &given::invoice()).await;
+    given::document(&alice, &id, "rendered").await;
+    let path = format!("/v1/invoices/{id}/documents/pdf");
+    let before = alice.get(&path).send().await;
+    assert_eq!(before.status, 200, "{before}");
+
+    bed.lose_everything_in_nats().await;
+
+    let what = "the document is there again";
+    let after = stack::wait::wait_for(what, std::time::Duration::from_secs(60), || async {
+        let after = alice.get(&path).send().await;
+        if after.status == 200 { Ok(Some(after)) } else { Err(after.to_string()) }
+    });
+    assert_eq!(given::text_of(&after.await.unwrap().bytes), given::text_of(&before.bytes));
+    let told = "select from event_log where headers ->> 'ce-type' = 'invoice.rendered.v1'";
+    assert_eq!(sql_query(told).execute(&mut bed.sql("invoice").await).await.unwrap(), 1);
+}

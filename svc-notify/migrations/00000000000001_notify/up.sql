@@ -10,6 +10,8 @@ create table notification (
     subject text not null check (subject !~ '[[:cntrl:]]'),
     -- The event that it tells of: one event leads to one mail of a template.
     event_id uuid not null,
+    -- The order that it is about, when it is about one.
+    order_id uuid,
     state text not null default 'queued' check (state in ('queued', 'sending', 'sent', 'failed')),
     attempts integer not null default 0 check (attempts >= 0),
     -- When a sender looks after it next; while one sends it, until when it has it for itself.
@@ -38,6 +40,8 @@ create table mail (
     text text not null
 );
 
+-- What each order's customer was told.
+create index notification_order on notification (order_id) where order_id is not null;
 create index notification_due on notification (next_try_at) where state in ('queued', 'sending');
 create index notification_user on notification (user_id, id desc);
 create index notification_state on notification (state, id desc);

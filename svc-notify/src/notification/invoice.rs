@@ -9,7 +9,7 @@ use nats::{
 };
 use serde::Serialize;
 
-use super::{Addressee, queue};
+use super::{Addressee, Occasion, queue};
 use crate::{
     Notify,
     mail::{Template, text},
@@ -44,5 +44,6 @@ pub(crate) async fn rendered(tx: &mut Tx, notify: Notify, received: Received<Inv
         document_url: notify.templates.public_url().at(&invoice.link),
     };
     let to = Addressee { user_id: Some(received.event.user_id), email: &invoice.email, locale: &invoice.locale };
-    queue(tx, &notify, received.id, Template::Invoice, to, &mail).await
+    let occasion = Occasion { event_id: received.id, order_id: received.event.order_id };
+    queue(tx, &notify, occasion, Template::Invoice, to, &mail).await
 }

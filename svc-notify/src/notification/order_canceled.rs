@@ -8,7 +8,7 @@ use nats::{
 use serde::Serialize;
 
 use super::{
-    Addressee,
+    Addressee, Occasion,
     order_mail::{self, OrderMail},
     queue,
 };
@@ -33,6 +33,7 @@ impl CanceledMail {
             CancelReason::PaymentFailed => ("reason_payment_failed", "money_nothing"),
             // One that is unpaid may still be charged a moment later, so "nothing" would be too much said.
             CancelReason::PaymentTimeout => ("reason_payment_timeout", "money_back"),
+            CancelReason::OutOfStock => ("reason_out_of_stock", "money_back"),
             CancelReason::Customer => ("reason_customer", "money_back"),
             CancelReason::Staff => ("reason_staff", "money_back"),
         };
@@ -45,5 +46,6 @@ pub(crate) async fn canceled(tx: &mut Tx, notify: Notify, received: Received<Ord
     let (order, reader) = order_mail::ask(&notify, received.event.order_id, received.event.user_id).await?;
     let mail = CanceledMail::of(OrderMail::of(&order, &reader, &notify)?, received.event.reason);
     let to = Addressee { user_id: Some(order.user_id), email: &order.email, locale: &reader.locale };
-    queue(tx, &notify, received.id, Template::OrderCanceled, to, &mail).await
+    let occasion = Occasion { event_id: received.id, order_id: Some(order.order_id) };
+    queue(tx, &notify, occasion, Template::OrderCanceled, to, &mail).await
 }

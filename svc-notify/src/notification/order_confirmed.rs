@@ -7,7 +7,7 @@ use nats::{
 };
 
 use super::{
-    Addressee,
+    Addressee, Occasion,
     order_mail::{self, OrderMail},
     queue,
 };
@@ -18,5 +18,6 @@ pub(crate) async fn confirmed(tx: &mut Tx, notify: Notify, received: Received<Or
     let (order, reader) = order_mail::ask(&notify, received.event.order_id, received.event.user_id).await?;
     let mail = OrderMail::of(&order, &reader, &notify)?;
     let to = Addressee { user_id: Some(order.user_id), email: &order.email, locale: &reader.locale };
-    queue(tx, &notify, received.id, Template::OrderConfirmed, to, &mail).await
+    let occasion = Occasion { event_id: received.id, order_id: Some(order.order_id) };
+    queue(tx, &notify, occasion, Template::OrderConfirmed, to, &mail).await
 }

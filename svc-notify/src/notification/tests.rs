@@ -168,6 +168,7 @@ fn each_reason_to_cancel_has_its_sentence() {
     for (reason, why, money) in [
         (CancelReason::PaymentFailed, "Your payment was declined", "Nothing was charged."),
         (CancelReason::PaymentTimeout, "did not reach us in time", "you get it back"),
+        (CancelReason::OutOfStock, "sold out", "you get it back"),
         (CancelReason::Customer, "As you asked", "you get it back"),
         (CancelReason::Staff, "We are sorry", "you get it back"),
     ] {

@@ -8,7 +8,7 @@ use nats::{
 };
 use serde::Serialize;
 
-use super::{Addressee, queue};
+use super::{Addressee, Occasion, queue};
 use crate::{
     Notify,
     mail::{Template, text},
@@ -32,5 +32,6 @@ pub(crate) async fn registered(tx: &mut Tx, notify: Notify, received: Received<U
         Err(error) => return Err(error.into()),
     };
     let to = Addressee { user_id: Some(user.user_id), email: &user.email, locale: &user.locale };
-    queue(tx, &notify, received.id, Template::Welcome, to, &Welcome { name: text::name(&user.name) }).await
+    let occasion = Occasion { event_id: received.id, order_id: None };
+    queue(tx, &notify, occasion, Template::Welcome, to, &Welcome { name: text::name(&user.name) }).await
 }

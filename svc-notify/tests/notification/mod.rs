@@ -1,5 +1,6 @@
 //! Notifications: writing them, sending them, showing them.
 
+mod audit;
 mod forget;
 mod given;
 mod invoice;

@@ -4,7 +4,7 @@ use nats::{
     contracts::catalog::StockLine,
     http::{Body, Created, NoContent},
     idempotency::IdempotencyKey,
-    identity::User,
+    identity::Visitor,
     problem::Problem,
     types::{Currency, Quantity, Sku},
 };
@@ -17,13 +17,14 @@ use poem_openapi::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CartItem, edit, version,
+    CartItem, Shopper, edit,
+    guest::{self, CartToken},
     view::{self, Cart, Line},
 };
 use crate::Orders;
 
 #[derive(Tags)]
-enum Tag {
+pub(super) enum Tag {
     /// What someone means to order.
     Cart,
 }
@@ -44,7 +45,7 @@ pub struct CartApi;
 impl CartApi {
     /// Get the cart
     ///
-    /// With the names, prices and stock of this moment. When the catalogue is away, the cart is still shown: without them,
+    /// The caller's own, or a guest's by its token. With the names, prices and stock of this moment. When the catalogue is away, the cart is still shown: without them,
     /// and with `prices_unavailable`.
     #[oai(
         path = "/",
@@ -55,14 +56,21 @@ impl CartApi {
     async fn get(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        Visitor(visitor): Visitor,
+        /// The token of a guest's cart; needed without an access token.
+        #[oai(name = "Cart-Token")]
+        cart_token: Header<Option<CartToken>>,
         /// The currency of the prices (ISO 4217); EUR when unset.
         currency: Query<Option<Currency>>,
     ) -> Result<Response<Body<Cart>>, Problem> {
+        let shopper = Shopper::of(service, visitor, cart_token.0).await?;
         let mut connection = service.database.connection().await?;
         // The version first: an edit in between makes the answer newer than its tag, which costs a 412 and loses nothing.
-        let version = version(&mut connection, identity.user).await?;
-        let items = CartItem::owned_by(&mut connection, identity.user).await?;
+        let (version, items) = match (shopper.cart(&mut connection).await?, shopper) {
+            (Some(cart), _) => (cart.version, CartItem::of(&mut connection, cart.id).await?),
+            (None, Shopper::Person(_)) => (0, Vec::new()),
+            (None, Shopper::Guest(_)) => return Err(guest::no_such_cart()),
+        };
         drop(connection);
         let cart = view::cart(service, items, version, currency.0.unwrap_or(Currency::EUR)).await?;
         Ok(Response::new(Body(cart)).header("ETag", edit::etag(version)))
@@ -77,10 +85,14 @@ impl CartApi {
         operation_id = "add_cart_item",
         response_header(name = "ETag", ty = "String", description = "The cart's version afterwards.")
     )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn add(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        Visitor(visitor): Visitor,
+        /// The token of a guest's cart; needed without an access token.
+        #[oai(name = "Cart-Token")]
+        cart_token: Header<Option<CartToken>>,
         /// With it, a repeated request adds once.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
@@ -92,7 +104,8 @@ impl CartApi {
         request: Body<StockLine>,
     ) -> Result<Response<Created<Line>>, Problem> {
         let currency = currency.0.unwrap_or(Currency::EUR);
-        let (created, version) = edit::add(service, identity.user, key.0, if_match.0, request.0, currency).await?;
+        let shopper = Shopper::of(service, visitor, cart_token.0).await?;
+        let (created, version) = edit::add(service, shopper, key.0, if_match.0, request.0, currency).await?;
         let response = Response::new(created);
         Ok(match version {
             Some(version) => response.header("ETag", edit::etag(version)),
@@ -107,10 +120,14 @@ impl CartApi {
         operation_id = "set_cart_item",
         response_header(name = "ETag", ty = "String", description = "The cart's version afterwards.")
     )]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn set(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        Visitor(visitor): Visitor,
+        /// The token of a guest's cart; needed without an access token.
+        #[oai(name = "Cart-Token")]
+        cart_token: Header<Option<CartToken>>,
         /// Which.
         sku: Path<Sku>,
         /// Only when the cart still has this `ETag`.
@@ -120,7 +137,8 @@ impl CartApi {
         currency: Query<Option<Currency>>,
         request: Body<SetCartItem>,
     ) -> Result<Response<Body<Line>>, Problem> {
-        let (item, version) = edit::set(service, identity.user, if_match.0, &sku.0, request.0.quantity).await?;
+        let shopper = Shopper::of(service, visitor, cart_token.0).await?;
+        let (item, version) = edit::set(service, shopper, if_match.0, &sku.0, request.0.quantity).await?;
         let line = view::line(service, item, currency.0.unwrap_or(Currency::EUR)).await?;
         Ok(Response::new(Body(line)).header("ETag", edit::etag(version)))
     }
@@ -135,14 +153,18 @@ impl CartApi {
     async fn remove(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        Visitor(visitor): Visitor,
+        /// The token of a guest's cart; needed without an access token.
+        #[oai(name = "Cart-Token")]
+        cart_token: Header<Option<CartToken>>,
         /// Which.
         sku: Path<Sku>,
         /// Only when the cart still has this `ETag`.
         #[oai(name = "If-Match")]
         if_match: Header<Option<String>>,
     ) -> Result<Response<NoContent>, Problem> {
-        let version = edit::remove(service, identity.user, if_match.0, &sku.0).await?;
+        let shopper = Shopper::of(service, visitor, cart_token.0).await?;
+        let version = edit::remove(service, shopper, if_match.0, &sku.0).await?;
         Ok(Response::new(NoContent).header("ETag", edit::etag(version)))
     }
 }

@@ -10,11 +10,11 @@ use nats::{
     http::Created,
     idempotency::{Claim, IdempotencyKey, claim},
     problem::{Code, Problem},
-    types::{Currency, Quantity, Sku, UserId},
+    types::{CartId, Currency, Quantity, Sku},
 };
 
 use super::{
-    CartItem, MOST_ITEMS, count_edit,
+    CartItem, CartRow, MOST_ITEMS, Shopper,
     view::{self, Line},
 };
 use crate::{Orders, schema::cart_item};
@@ -27,13 +27,13 @@ pub(crate) fn etag(version: i64) -> String {
     format!("\"{version}\"")
 }
 
-/// Puts so many more of a SKU into `user`'s cart; the version afterwards, unless the request was done before.
+/// Puts so many more of a SKU into the cart; the version afterwards, unless the request was done before.
 ///
 /// # Errors
 /// `invalid_request` for a SKU that is not for sale in the currency, for the 101st item, or for too many of one.
 pub(crate) async fn add(
     service: &Orders,
-    user: UserId,
+    shopper: Shopper,
     key: Option<IdempotencyKey>,
     if_match: IfMatch,
     request: StockLine,
@@ -44,12 +44,12 @@ pub(crate) async fn add(
         return Err(Problem::invalid("/sku", format!("`{}` is not for sale in {currency}", request.sku)));
     };
     let mut tx = service.database.begin().await?;
-    let slot = match claim::<_, Line>(&mut tx, &user, "add_cart_item", key, &(&request, currency)).await? {
+    let slot = match claim::<_, Line>(&mut tx, &shopper, "add_cart_item", key, &(&request, currency)).await? {
         Claim::New(slot) => slot,
         Claim::Replay { location, body } => return Ok((Created { location, body, replayed: true }, None)),
     };
-    let version = begin_edit(&mut tx, user, if_match).await?;
-    let item = put(&mut tx, user, &request).await?;
+    let CartRow { id, version } = begin_edit(&mut tx, shopper, if_match).await?;
+    let item = put(&mut tx, id, &request).await?;
     let line = Line::known(item, &article)?;
     let location = format!("/v1/cart/items/{}", request.sku);
     slot.store(&mut tx, 201, &location, &line).await?;
@@ -58,11 +58,11 @@ pub(crate) async fn add(
 }
 
 /// One statement that adds to what is there, and what then is there.
-async fn put(tx: &mut Tx, user: UserId, request: &StockLine) -> Result<CartItem, Problem> {
-    let row = (cart_item::user_id.eq(user), cart_item::sku.eq(&request.sku), cart_item::quantity.eq(request.quantity));
+async fn put(tx: &mut Tx, cart: CartId, request: &StockLine) -> Result<CartItem, Problem> {
+    let row = (cart_item::cart_id.eq(cart), cart_item::sku.eq(&request.sku), cart_item::quantity.eq(request.quantity));
     let upsert = insert_into(cart_item::table)
         .values(row)
-        .on_conflict((cart_item::user_id, cart_item::sku))
+        .on_conflict((cart_item::cart_id, cart_item::sku))
         .do_update()
         .set(cart_item::quantity.eq(cart_item::quantity + excluded(cart_item::quantity)));
     let fits = (cart_item::quantity + excluded(cart_item::quantity)).le(Quantity::MAX);
@@ -70,27 +70,27 @@ async fn put(tx: &mut Tx, user: UserId, request: &StockLine) -> Result<CartItem,
         methods::FilterDsl::filter(upsert, fits).returning(CartItem::as_returning()).get_result(tx).await.optional()?;
     let too_many = || Problem::invalid("/quantity", format!("a cart holds at most {} of one SKU", Quantity::MAX));
     let item = item.ok_or_else(too_many)?;
-    let items: i64 = cart_item::table.filter(cart_item::user_id.eq(user)).count().get_result(tx).await?;
+    let items: i64 = cart_item::table.filter(cart_item::cart_id.eq(cart)).count().get_result(tx).await?;
     if items > MOST_ITEMS {
         return Err(Problem::invalid("/sku", format!("a cart holds at most {MOST_ITEMS} different SKUs")));
     }
     Ok(item)
 }
 
-/// Sets how many of a SKU are in `user`'s cart; the item and the version afterwards.
+/// Sets how many of a SKU are in the cart; the item and the version afterwards.
 ///
 /// # Errors
 /// `not_found` when it is not in the cart.
 pub(crate) async fn set(
     service: &Orders,
-    user: UserId,
+    shopper: Shopper,
     if_match: IfMatch,
     sku: &Sku,
     quantity: Quantity,
 ) -> Result<(CartItem, i64), Problem> {
     let mut tx = service.database.begin().await?;
-    let version = begin_edit(&mut tx, user, if_match).await?;
-    let item: Option<CartItem> = diesel::update(cart_item::table.find((user, sku)))
+    let CartRow { id, version } = begin_edit(&mut tx, shopper, if_match).await?;
+    let item: Option<CartItem> = diesel::update(cart_item::table.find((id, sku)))
         .set(cart_item::quantity.eq(quantity))
         .returning(CartItem::as_returning())
         .get_result(&mut tx)
@@ -101,14 +101,14 @@ pub(crate) async fn set(
     Ok((item, version))
 }
 
-/// Takes a SKU out of `user`'s cart; the version afterwards.
+/// Takes a SKU out of the cart; the version afterwards.
 ///
 /// # Errors
 /// `not_found` when it is not in the cart.
-pub(crate) async fn remove(service: &Orders, user: UserId, if_match: IfMatch, sku: &Sku) -> Result<i64, Problem> {
+pub(crate) async fn remove(service: &Orders, shopper: Shopper, if_match: IfMatch, sku: &Sku) -> Result<i64, Problem> {
     let mut tx = service.database.begin().await?;
-    let version = begin_edit(&mut tx, user, if_match).await?;
-    if diesel::delete(cart_item::table.find((user, sku))).execute(&mut tx).await? == 0 {
+    let CartRow { id, version } = begin_edit(&mut tx, shopper, if_match).await?;
+    if diesel::delete(cart_item::table.find((id, sku))).execute(&mut tx).await? == 0 {
         return Err(Problem::not_found("item in the cart"));
     }
     tx.commit().await?;
@@ -116,13 +116,13 @@ pub(crate) async fn remove(service: &Orders, user: UserId, if_match: IfMatch, sk
 }
 
 /// Locks the cart and checks that it is still the one the caller knows.
-async fn begin_edit(tx: &mut Tx, user: UserId, if_match: IfMatch) -> Result<i64, Problem> {
-    let version = count_edit(tx, user).await?;
-    let before = etag(version.saturating_sub(1));
+async fn begin_edit(tx: &mut Tx, shopper: Shopper, if_match: IfMatch) -> Result<CartRow, Problem> {
+    let cart = shopper.begin_edit(tx).await?;
+    let before = etag(cart.version.saturating_sub(1));
     let matches = |known: &str| known.split(',').map(str::trim).any(|tag| tag == "*" || tag == before);
     if if_match.as_deref().is_some_and(|known| !matches(known)) {
         let changed = "The cart changed since you read it; read it again and repeat the change.";
         return Err(Problem::new(Code::PreconditionFailed, changed));
     }
-    Ok(version)
+    Ok(cart)
 }

@@ -22,7 +22,7 @@ use super::{
     resource::Order,
     status::OrderStatus,
 };
-use crate::{Orders, schema::orders};
+use crate::{Orders, cart::guest::CartToken, schema::orders};
 
 #[derive(Tags)]
 enum Tag {
@@ -39,8 +39,9 @@ impl OrderApi {
     ///
     /// Reserves the stock, fixes prices, taxes and shipping costs, and asks for the payment; the order is then `pending`
     /// until the payment has arrived. Refused with `out_of_stock` when a line cannot be had, and with `invalid_request`
-    /// for an unknown SKU, an unknown address, a country we do not ship to, or an empty cart; nothing is written then, and
-    /// the key is free again. When another service is away: `unavailable`.
+    /// for an unknown SKU, an unknown address, a country we do not ship to, or an empty cart; with `conflict` when the cart
+    /// changes while it is being ordered. Nothing is written then, and the key is free again. When another service is
+    /// away: `unavailable`.
     #[oai(path = "/", method = "post", operation_id = "place_order")]
     async fn place(
         &self,
@@ -49,9 +50,12 @@ impl OrderApi {
         /// Required: a fresh random key per intended order, the same when the request is repeated.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
+        /// A guest's cart, to go into the caller's before that is ordered.
+        #[oai(name = "Cart-Token")]
+        cart_token: Header<Option<CartToken>>,
         request: Body<PlaceOrder>,
     ) -> Result<Created<Order>, Problem> {
-        place::place(service, identity.user, required(key.0)?, request.0).await
+        place::place(service, identity.user, required(key.0)?, cart_token.0, request.0).await
     }
 
     /// List orders

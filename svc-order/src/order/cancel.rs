@@ -35,9 +35,9 @@ pub(crate) async fn cancel(
     let order = OrderRow::lock(&mut tx, id).await?.filter(|order| identity.may_see(order.user_id));
     let order = order.ok_or_else(|| Problem::not_found("order"))?;
     match order.status {
-        OrderStatus::Pending => {}
         OrderStatus::Canceled => return Err(Problem::new(Code::Conflict, "This order is canceled already.")),
-        OrderStatus::Confirmed | OrderStatus::Completed => {
+        OrderStatus::Pending if !order.payment_status.has_money() => {}
+        OrderStatus::Pending | OrderStatus::Confirmed | OrderStatus::Completed => {
             let paid = "This order is paid and cannot be canceled any more. Ask the shop for a refund.";
             return Err(Problem::new(Code::Conflict, paid));
         }
@@ -47,7 +47,7 @@ pub(crate) async fn cancel(
         By::Customer(_) => (CancelReason::Customer, "The customer canceled it."),
         By::Staff(_) | By::System => (CancelReason::Staff, "The shop canceled it."),
     };
-    let row = change(&mut tx, &order, Change::Cancel(reason), by, why).await?;
+    let row = change(&mut tx, service, &order, Change::Cancel(reason), by, why).await?;
     let canceled = Order::all_of(&mut tx, vec![row]).await?.pop().ok_or_else(|| Problem::not_found("order"))?;
     slot.store(&mut tx, 200, &format!("/v1/orders/{id}"), &canceled).await?;
     tx.commit().await?;

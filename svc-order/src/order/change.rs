@@ -1,4 +1,4 @@
-//! The one way in which an order's states move: row, history and event together, in the caller's transaction.
+//! The one way in which an order's states move: row, history, saga and event together, in the caller's transaction.
 
 use std::fmt;
 
@@ -15,10 +15,11 @@ use nats::{
 
 use super::{
     OrderRow, StoredReason,
-    history::{self, By, OrderChange},
+    history::{By, NewEntry, OrderChange},
+    saga::{Step, row},
     status::{Change, Illegal},
 };
-use crate::schema::orders;
+use crate::{Orders, schema::orders};
 
 /// Why an order was not moved.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ pub(crate) enum ChangeError {
 /// [`ChangeError::Illegal`] when the change is not possible; nothing is written then.
 pub(crate) async fn change(
     tx: &mut Tx,
+    service: &Orders,
     order: &OrderRow,
     change: Change,
     by: By,
@@ -55,10 +57,14 @@ pub(crate) async fn change(
         .returning(OrderRow::as_returning())
         .get_result(tx)
         .await?;
-    history::write(tx, order.id, what, state, by, why).await?;
+    NewEntry::of(order.id, what, state, by, why).write(tx).await?;
+    let step = Step::of(state);
+    if step != Step::of(order.state()) {
+        row::enter(tx, service, order.id, step).await?;
+    }
     let (order_id, user_id) = (order.id, order.user_id);
     match change {
-        Change::Confirm(_) => {
+        Change::Confirm => {
             tx.record(&OrderConfirmed { order_id, user_id, total: order.money(order.total) }).await?;
         }
         Change::Cancel(reason) => {
@@ -67,7 +73,7 @@ pub(crate) async fn change(
         Change::Complete => {
             tx.record(&OrderCompleted { order_id, user_id }).await?;
         }
-        Change::CaptureLate(_) | Change::RefundSome(_) | Change::RefundAll => {}
+        Change::Pay(_) | Change::CaptureLate(_) | Change::RefundSome(_) | Change::RefundAll => {}
     }
     Ok(row)
 }
@@ -84,7 +90,8 @@ fn outcome(order: &OrderRow, change: Change) -> Outcome {
     let reason = order.cancel_reason.map(|stored| stored.0);
     let same = |what| Outcome { what, reason, payment_id: order.payment_id, refunded: order.refunded };
     match change {
-        Change::Confirm(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::Confirmed) },
+        Change::Pay(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::Paid) },
+        Change::Confirm => same(OrderChange::Confirmed),
         Change::Cancel(reason) => Outcome { reason: Some(reason), ..same(OrderChange::Canceled) },
         Change::CaptureLate(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::PaymentContradicted) },
         Change::RefundSome(refunded) => Outcome { refunded, ..same(OrderChange::Refunded) },

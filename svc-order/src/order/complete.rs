@@ -38,12 +38,12 @@ pub(crate) async fn complete(
             return conflict("Some or all of this order's money went back; it cannot be completed any more.");
         }
         (OrderStatus::Pending, _) => {
-            return conflict("This order is not paid yet; only a paid order can be completed.");
+            return conflict("This order is not confirmed yet; only a confirmed order can be completed.");
         }
         (OrderStatus::Completed, _) => return conflict("This order is completed already."),
         (OrderStatus::Canceled, _) => return conflict("This order is canceled; it cannot be completed any more."),
     }
-    let row = change(&mut tx, &order, Change::Complete, By::Staff(staff), "The shop completed it.").await?;
+    let row = change(&mut tx, service, &order, Change::Complete, By::Staff(staff), "The shop completed it.").await?;
     let completed = Order::all_of(&mut tx, vec![row]).await?.pop().ok_or_else(|| Problem::not_found("order"))?;
     slot.store(&mut tx, 200, &format!("/v1/orders/{id}"), &completed).await?;
     tx.commit().await?;

@@ -1,16 +1,13 @@
 //! An order's history: what changed, when, why, by whom.
 
 use chrono::{DateTime, Utc};
-use diesel::{
-    ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, deserialize::FromSqlRow,
-    expression::AsExpression, insert_into, pg::Pg, sql_types,
-};
+use diesel::{ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, insert_into, pg::Pg};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
     identity::Identity,
-    types::{Invalid, OrderId, UserId},
+    types::{OrderId, UserId},
 };
-use poem_openapi::{Enum, Object};
+use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use super::status::{FulfillmentStatus, OrderStatus, PaymentStatus, State, names};
@@ -21,10 +18,12 @@ const SHOWN: i64 = 200;
 
 names! {
     /// What happened to an order.
-    OrderChange, "a change of an order" {
+    pub OrderChange, "a change of an order" {
         /// It was placed.
         Placed = "placed",
         /// Its payment arrived.
+        Paid = "paid",
+        /// Its goods are the customer's.
         Confirmed = "confirmed",
         /// It was given up.
         Canceled = "canceled",
@@ -39,7 +38,7 @@ names! {
 
 names! {
     /// Who changed something.
-    OrderActor, "an actor" {
+    pub OrderActor, "an actor" {
         /// The person whose order it is.
         Customer = "customer",
         /// Someone of the shop.
@@ -75,9 +74,10 @@ impl By {
     }
 }
 
+/// An entry that is to be written.
 #[derive(Debug, Insertable)]
 #[diesel(table_name = order_history)]
-struct NewEntry<'a> {
+pub(crate) struct NewEntry<'a> {
     order_id: OrderId,
     change: OrderChange,
     status: OrderStatus,
@@ -102,19 +102,23 @@ struct EntryRow {
     user_id: Option<UserId>,
 }
 
-/// Writes down what happened to an order that is in `state` now.
-pub(crate) async fn write(
-    connection: &mut AsyncPgConnection,
-    order_id: OrderId,
-    change: OrderChange,
-    state: State,
-    by: By,
-    why: &str,
-) -> diesel::QueryResult<()> {
-    let (actor, user_id) = by.parts();
-    let State { order: status, payment: payment_status, fulfillment: fulfillment_status } = state;
-    let entry = NewEntry { order_id, change, status, payment_status, fulfillment_status, why, actor, user_id };
-    insert_into(order_history::table).values(entry).execute(connection).await.map(drop)
+impl<'a> NewEntry<'a> {
+    /// What happened to an order that is in `state` now.
+    pub(crate) const fn of(order_id: OrderId, change: OrderChange, state: State, by: By, why: &'a str) -> Self {
+        let (actor, user_id) = by.parts();
+        let State { order: status, payment: payment_status, fulfillment: fulfillment_status } = state;
+        Self { order_id, change, status, payment_status, fulfillment_status, why, actor, user_id }
+    }
+
+    /// Writes it down.
+    pub(crate) async fn write(self, connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
+        insert_into(order_history::table).values(self).execute(connection).await.map(drop)
+    }
+
+    /// Writes all of them down, in one statement.
+    pub(crate) async fn write_all(entries: &[Self], connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
+        insert_into(order_history::table).values(entries).execute(connection).await.map(drop)
+    }
 }
 
 /// One thing that happened to an order, with its states afterwards.

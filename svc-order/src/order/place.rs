@@ -1,40 +1,51 @@
 //! Placing an order: from a list of SKUs to an order whose stock is held and whose figures are fixed.
 //!
-//! Everything that is written is written in one transaction, in which the key is claimed first: an order and the answer to
-//! its request exist together or not at all.
+//! No connection to the database is held while other services are asked. What they say becomes a draft, and drafts that
+//! wait at the same time are written together (`write`): the order, and the answer to its request under the
+//! request's key, exist together or not at all.
+//!
+//! | what goes wrong | what becomes of the stock |
+//! |---|---|
+//! | a refusal on the way, or the request is cut off | given back |
+//! | the process dies before the order is written | expires |
+//! | the key was used meanwhile by the same request elsewhere, the cart has changed | given back |
+//! | the database goes away before the commit | given back |
+//! | the outcome of the commit is lost | stays, unless the key tells that it is another order's |
 
-use chrono::Utc;
-use diesel::{SelectableHelper, insert_into};
-use diesel_async::RunQueryDsl;
+use std::sync::Arc;
+
+use chrono::{SubsecRound, Utc};
 use nats::{
+    batch::BatchError,
     contracts::{
         catalog::{ReservedLine, StockLine},
-        order::OrderPlaced,
         shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
         user::{GetAddress, GetUserDetails, Unknown, UserDetails},
     },
-    database::Tx,
     http::Created,
-    idempotency::{Claim, IdempotencyKey, claim},
+    idempotency::{Answered, IdempotencyKey, InFlightGuard, Keyed, in_flight},
     problem::{Code, Problem},
+    telemetry::Trace,
     types::{Address, AddressId, Currency, Money, OrderId, TaxRate, Totals, UserId},
 };
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    LineRow, NewOrder, OrderRow, TaxBreakdown, TermsRow,
-    history::{self, By, OrderChange},
+    LineRow, OrderRow, TaxBreakdown, TermsRow,
     payment_method::PaymentMethod,
     price::{Price, price, weight},
     reservation::{Reservation, Wanted},
     resource::Order,
     status::State,
+    write::{Draft, Written, location},
 };
 use crate::{
     Orders,
-    cart::CartItem,
-    schema::{order_line, order_terms, orders},
+    cart::{
+        CartItem, CartRow, Shopper,
+        guest::{self, CartToken},
+    },
 };
 
 /// The most lines an order has.
@@ -70,60 +81,98 @@ pub(crate) async fn place(
     service: &Orders,
     user: UserId,
     key: IdempotencyKey,
+    guest: Option<CartToken>,
     request: PlaceOrder,
 ) -> Result<Created<Order>, Problem> {
-    let _placing = service.placing.acquire().await.map_err(Problem::internal)?;
-    let mut tx = service.database.begin().await?;
-    match place_in(&mut tx, service, user, key, &request).await {
-        Ok((order, held)) => {
-            if let Some(held) = held {
+    let keyed = Keyed::new(&user, "place_order", key, &request)?;
+    let running = service.running.begin(&keyed)?;
+    if let Some(first) = first_answer(service, &keyed).await? {
+        return Ok(replayed(first));
+    }
+    let destination = request.destination()?;
+    let Basket { wanted, cart } = request.basket(service, user, guest).await?;
+
+    let id = OrderId::new();
+    let (customer, address, held) = tokio::join!(
+        customer(service, user),
+        destination.address(service, user),
+        Reservation::take(&service.calls, id, request.currency, &wanted),
+    );
+    let (customer, address, held) = (customer?, address?, held?);
+    let quote = quote(service, &destination, &address, weight(&held.lines), request.currency).await?;
+    let price = price(request.currency, address.country, &held.lines, &quote)?;
+
+    let agreed = Agreed { id, user, request: &request, customer, address, held: &held, quote, price };
+    let draft = agreed.draft(service, keyed, cart)?;
+    // In a task of its own: a caller who goes now does not leave an order whose stock is given back.
+    let finishing = finish(service.clone(), Arc::new(draft), held, running);
+    let finished = tokio::spawn(Trace::current().scope(tracing::Span::current(), finishing));
+    finished.await.map_err(Problem::internal)?
+}
+
+/// Has the draft written, and sees to its stock, whatever comes of it: it stays with an order that is written or may be,
+/// and is given back otherwise.
+async fn finish(
+    service: Orders,
+    draft: Arc<Draft>,
+    held: Reservation,
+    _running: InFlightGuard,
+) -> Result<Created<Order>, Problem> {
+    let id = draft.order.id;
+    let (certain, refusal) = match service.writer.ask(Arc::clone(&draft)).await {
+        Ok(Written::Placed(order)) => {
+            held.keep();
+            return Ok(Created::new(location(id), *order));
+        }
+        Ok(Written::KeyTaken) => (true, in_flight()),
+        Ok(Written::CartChanged) => {
+            let detail = "The cart changed while it was being ordered. Nothing was ordered; look at it again.";
+            (true, Problem::new(Code::Conflict, detail))
+        }
+        Ok(Written::Away) => {
+            let detail = "The database cannot be reached. Nothing was ordered.";
+            return Err(Problem::new(Code::Unavailable, detail));
+        }
+        Err(BatchError::Full) => return Err(BatchError::Full.into()),
+        Err(BatchError::Database(error)) if !error.is_unavailable() => (true, error.into()),
+        Err(error) => {
+            let detail = "The database went away while the order was being written. It is not known whether it was: \
+                repeat the request with the same Idempotency-Key.";
+            (false, Problem::new(Code::Timeout, detail).because(error))
+        }
+    };
+    // The key tells who was faster with the same request: another instance, or a commit whose answer was lost.
+    match first_answer(&service, &draft.keyed).await {
+        Ok(Some(Answered { location, body })) if body.id() == id => {
+            held.keep();
+            Ok(Created::new(location, body))
+        }
+        Ok(Some(twins)) => Ok(replayed(twins)),
+        Err(reused) if reused.code() == Code::IdempotencyKeyReused => Err(reused),
+        Ok(None) | Err(_) => {
+            if !certain {
                 held.keep();
             }
-            tx.commit().await?;
-            Ok(order)
-        }
-        Err(problem) => {
-            // Before the answer: whoever repeats the request at once is to find the key free.
-            if let Err(error) = tx.roll_back().await {
-                tracing::debug!(%error, "rolling back failed; the connection is lost, and what was written with it");
-            }
-            Err(problem)
+            Err(refusal)
         }
     }
 }
 
-/// Everything up to the commit, from top to bottom; and the stock that is held, unless the order was placed before.
-async fn place_in(
-    tx: &mut Tx,
-    service: &Orders,
-    user: UserId,
-    key: IdempotencyKey,
-    request: &PlaceOrder,
-) -> Result<(Created<Order>, Option<Reservation>), Problem> {
-    let slot = match claim::<_, Order>(tx, &user, "place_order", Some(key), request).await? {
-        Claim::New(slot) => slot,
-        Claim::Replay { location, body } => return Ok((Created { location, body, replayed: true }, None)),
-    };
-    let destination = request.destination()?;
-    let wanted = request.wanted(tx, user).await?;
-    let customer = customer(service, user).await?;
-    let address = destination.address(service, user).await?;
-    let id = OrderId::new();
-    let held = Reservation::take(&service.calls, id, request.currency, &wanted).await?;
-    let quote = quote(service, &destination, &address, weight(&held.lines), request.currency).await?;
-    let price = price(request.currency, address.country, &held.lines, &quote)?;
+async fn first_answer(service: &Orders, keyed: &Keyed) -> Result<Option<Answered<Order>>, Problem> {
+    let mut connection = service.database.connection().await?;
+    keyed.answered(&mut connection).await
+}
 
-    let (customer, address) = (&customer, &address);
-    let agreed = Agreed { id, user, request, customer, address, held: &held, quote: &quote, price: &price };
-    let order = agreed.write(tx).await?;
-    let payment_method = request.payment_method.to_string();
-    tx.record(&OrderPlaced { order_id: id, user_id: user, total: price.totals.tax_inclusive, payment_method }).await?;
-    if request.lines.is_none() {
-        CartItem::clear(tx, user).await?;
-    }
-    let location = format!("/v1/orders/{id}");
-    slot.store(tx, 201, &location, &order).await?;
-    Ok((Created::new(location, order), Some(held)))
+fn replayed(Answered { location, body }: Answered<Order>) -> Created<Order> {
+    Created { location, body, replayed: true }
+}
+
+/// What is ordered.
+struct Basket {
+    /// Each SKU once.
+    wanted: Vec<Wanted>,
+    /// The cart it is from, as it was.
+    cart: Option<CartRow>,
 }
 
 /// Where an order goes, as the request says it.
@@ -146,19 +195,29 @@ impl PlaceOrder {
         }
     }
 
-    /// What is ordered, each SKU once. What comes from the cart is locked until the transaction ends.
-    async fn wanted(&self, tx: &mut Tx, user: UserId) -> Result<Vec<Wanted>, Problem> {
-        let Some(lines) = &self.lines else {
-            let items = CartItem::lock_all(tx, user).await?;
-            if items.is_empty() {
-                return Err(Problem::invalid("/lines", "there are no lines, and the cart is empty"));
+    /// What is ordered; from the cart, into which a guest's goes first, unless the request has lines.
+    async fn basket(&self, service: &Orders, user: UserId, guest: Option<CartToken>) -> Result<Basket, Problem> {
+        if let Some(lines) = &self.lines {
+            if lines.is_empty() || lines.len() > MOST_LINES {
+                return Err(Problem::invalid("/lines", format!("an order has 1 to {MOST_LINES} lines")));
             }
-            return Wanted::merge(items.into_iter().map(|item| StockLine { sku: item.sku, quantity: item.quantity }));
-        };
-        if lines.is_empty() || lines.len() > MOST_LINES {
-            return Err(Problem::invalid("/lines", format!("an order has 1 to {MOST_LINES} lines")));
+            return Ok(Basket { wanted: Wanted::merge(lines.iter().cloned())?, cart: None });
         }
-        Wanted::merge(lines.iter().cloned())
+        if let Some(token) = guest {
+            guest::merge(service, user, &token).await?;
+        }
+        let mut connection = service.database.connection().await?;
+        // The version first: an edit in between is noticed when the order is written.
+        let cart = Shopper::Person(user).cart(&mut connection).await?;
+        let items = match cart {
+            Some(cart) => CartItem::of(&mut connection, cart.id).await?,
+            None => Vec::new(),
+        };
+        if items.is_empty() {
+            return Err(Problem::invalid("/lines", "there are no lines, and the cart is empty"));
+        }
+        let lines = items.into_iter().map(|item| StockLine { sku: item.sku, quantity: item.quantity });
+        Ok(Basket { wanted: Wanted::merge(lines)?, cart })
     }
 }
 
@@ -215,41 +274,42 @@ struct Agreed<'a> {
     id: OrderId,
     user: UserId,
     request: &'a PlaceOrder,
-    customer: &'a UserDetails,
-    address: &'a Address,
+    customer: UserDetails,
+    address: Address,
     held: &'a Reservation,
-    quote: &'a ShippingQuote,
-    price: &'a Price,
+    quote: ShippingQuote,
+    price: Price,
 }
 
 impl Agreed<'_> {
-    /// Writes the order, its lines and the beginning of its history.
-    async fn write(&self, tx: &mut Tx) -> Result<Order, Problem> {
-        let row: OrderRow =
-            insert_into(orders::table).values(self.row()).returning(OrderRow::as_returning()).get_result(tx).await?;
-        let (terms, lines) = (self.terms(), self.lines());
-        insert_into(order_terms::table).values(&terms).execute(tx).await?;
-        insert_into(order_line::table).values(&lines).execute(tx).await?;
-        let by = By::Customer(self.user);
-        history::write(tx, self.id, OrderChange::Placed, row.state(), by, "The order was placed.").await?;
-        Ok(Order::of(row, terms, lines))
+    /// The order as it is to be written.
+    fn draft(&self, service: &Orders, keyed: Keyed, cart: Option<CartRow>) -> Result<Draft, Problem> {
+        let order = self.row();
+        let timeout = chrono::Duration::from_std(service.payment_timeout).map_err(Problem::internal)?;
+        let pay_by = order.placed_at + timeout;
+        Ok(Draft { keyed, order, terms: self.terms(), lines: self.lines(), cart, pay_by, trace: Trace::current() })
     }
 
-    fn row(&self) -> NewOrder {
+    fn row(&self) -> OrderRow {
         let Totals { line_total, charge_total, tax_total, tax_inclusive, .. } = &self.price.totals;
         let State { order: status, payment: payment_status, fulfillment: fulfillment_status } = State::PLACED;
-        let now = Utc::now();
-        NewOrder {
+        // As exact as the database: what is answered now is what is read later.
+        let now = Utc::now().trunc_subsecs(6);
+        OrderRow {
             id: self.id,
+            number: String::new(),
             user_id: self.user,
             status,
             payment_status,
             fulfillment_status,
+            cancel_reason: None,
+            payment_id: None,
             currency: self.request.currency,
             subtotal: line_total.amount,
             shipping_price: charge_total.amount,
             tax_total: tax_total.amount,
             total: tax_inclusive.amount,
+            refunded: 0,
             placed_at: now,
             updated_at: now,
         }

@@ -1,118 +1,124 @@
 //! Refunds: what of an order's money went back, as svc-payment tells it.
 //!
-//! The order keeps the sum, so that refunds in parts are seen to come to the whole. What becomes of the order itself is
-//! not decided here: a confirmed order whose money went back is still confirmed, a canceled one still canceled.
+//! Each refund is a row, by its id: told twice, it is one. The order keeps the sum, so that refunds in parts are seen to
+//! come to the whole. What becomes of the order itself is not decided here: a confirmed order whose money went back is
+//! still confirmed, a canceled one still canceled, and done once all of it went back.
 //!
-//! The trap: captures and refunds come through two consumers, so a refund may be here first. It is then tried again, and
-//! not taken for one of an order that nobody paid.
+//! The trap: captures and refunds come through two consumers, so a refund may be here first. It is kept until its capture
+//! is known ([`count_early`]), and not taken for one of an order that nobody paid.
 
+use diesel::{
+    ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, dsl::sql, insert_into, pg::Pg,
+    sql_types,
+};
+use diesel_async::RunQueryDsl;
 use nats::{
     consume::{Failure, Received},
     contracts::payment::PaymentRefunded,
     database::Tx,
-    types::PaymentId,
+    types::{OrderId, PaymentId, RefundId},
 };
 
 use super::{
-    saga::{Meaning, locked, settle},
-    status::Change,
+    OrderRow,
+    change::ChangeError,
+    saga::{Happening, Meaning, hear, locked},
+    status::names,
 };
-use crate::Orders;
+use crate::{Orders, schema::order_refund};
 
-/// The money of an order, in minor units.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Paid {
-    /// The payment that it came from.
-    by: PaymentId,
-    total: i64,
-    /// What of it went back before.
-    refunded: i64,
+names! {
+    /// What is made of a refund.
+    RefundState, "the state of a noted refund" {
+        /// Its capture is not known yet.
+        Early = "early",
+        /// It is part of what went back.
+        Counted = "counted",
+        /// It does not fit the order.
+        Contradicted = "contradicted",
+    }
 }
 
-/// So much of `payment` went back.
-fn refunded(paid: Paid, payment: PaymentId, amount: i64) -> Meaning {
-    if paid.by != payment {
-        return Meaning::Contradicts("was refunded; another payment paid the order, so it stays paid");
-    }
-    if paid.refunded == paid.total {
-        return Meaning::Known;
-    }
-    let so_far = paid.refunded.saturating_add(amount);
-    match so_far.cmp(&paid.total) {
-        std::cmp::Ordering::Less => Meaning::Moves(Change::RefundSome(so_far)),
-        std::cmp::Ordering::Equal => Meaning::Moves(Change::RefundAll),
-        std::cmp::Ordering::Greater => Meaning::Contradicts("was refunded by more than was left of it"),
-    }
+/// A row of `order_refund`.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = order_refund, check_for_backend(Pg))]
+struct RefundRow {
+    refund_id: RefundId,
+    order_id: OrderId,
+    payment_id: PaymentId,
+    amount: i64,
+    state: RefundState,
 }
 
 /// `payment.refunded`: the order remembers that its money, or some of it, went back.
-pub(crate) async fn note_refund(tx: &mut Tx, _: Orders, received: Received<PaymentRefunded>) -> Result<(), Failure> {
-    let PaymentRefunded { payment_id, order_id, amount } = received.event;
+pub(crate) async fn note_refund(
+    tx: &mut Tx,
+    service: Orders,
+    received: Received<PaymentRefunded>,
+) -> Result<(), Failure> {
+    let PaymentRefunded { payment_id, order_id, refund_id, amount } = received.event;
     let order = locked(tx, order_id).await?;
-    let total = order.money(order.total);
     if amount.currency != order.currency || amount.amount <= 0 {
+        let total = order.money(order.total);
         return Err(Failure::Dead(format!("{payment_id} refunded {amount} of an order of {total}")));
     }
-    let Some(by) = order.payment_id else {
-        return Err(Failure::Failed(format!("{payment_id} was refunded, but its capture is not known yet")));
-    };
-    let paid = Paid { by, total: order.total, refunded: order.refunded };
-    let meaning = refunded(paid, payment_id, amount.amount);
-    let why = match meaning {
-        Meaning::Moves(Change::RefundSome(so_far)) => {
-            format!("{amount} went back to the customer: {} of {total} in all.", order.money(so_far))
-        }
-        _ => format!("{amount} went back to the customer: nothing of {total} is left."),
-    };
-    settle(tx, &order, payment_id, meaning, &why).await
+    let refund = RefundRow { refund_id, order_id, payment_id, amount: amount.amount, state: RefundState::Early };
+    let fresh = insert_into(order_refund::table).values(&refund).on_conflict_do_nothing().execute(tx).await?;
+    if fresh == 0 {
+        tracing::info!(%order_id, %refund_id, "known already");
+        return Ok(());
+    }
+    count(tx, &service, order, &refund).await?;
+    Ok(())
 }
 
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-mod tests {
-    use nats::contracts::order::CancelReason;
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::order::status::{PaymentStatus, State};
-
-    proptest! {
-        /// In whatever parts: the state always allows it, the status says how much went back, and never more than came.
-        #[test]
-        fn parts_come_to_the_whole(total in 1_i64..1000, parts in prop::collection::vec(1_i64..1000, 0..12), canceled: bool) {
-            let by = PaymentId::new();
-            let changes = match canceled {
-                false => vec![Change::Confirm(by)],
-                true => vec![Change::Cancel(CancelReason::Customer), Change::CaptureLate(by)],
-            };
-            let mut state = changes.into_iter().fold(State::PLACED, |state, change| state.after(change).unwrap());
-            let order = state.order;
-            let mut paid = Paid { by, total, refunded: 0 };
-            for part in parts {
-                match refunded(paid, by, part) {
-                    Meaning::Moves(change) => {
-                        state = state.after(change).unwrap();
-                        paid.refunded += part;
-                    }
-                    Meaning::Known => prop_assert_eq!(state.payment, PaymentStatus::Refunded),
-                    Meaning::Contradicts(_) => prop_assert!(paid.refunded + part > total),
-                }
-                let expected = match paid.refunded {
-                    0 => PaymentStatus::Captured,
-                    all if all == total => PaymentStatus::Refunded,
-                    _ => PaymentStatus::PartiallyRefunded,
-                };
-                prop_assert_eq!((state.payment, state.order), (expected, order));
-            }
-        }
+/// Counts the refunds of `payment` that came before its capture.
+pub(super) async fn count_early(
+    tx: &mut Tx,
+    service: &Orders,
+    mut order: OrderRow,
+    payment: PaymentId,
+) -> Result<(), ChangeError> {
+    let early: Vec<RefundRow> = order_refund::table
+        .filter(order_refund::order_id.eq(order.id))
+        .filter(order_refund::payment_id.eq(payment))
+        .filter(order_refund::state.eq(RefundState::Early))
+        .order(order_refund::refund_id)
+        .select(RefundRow::as_select())
+        .load(tx)
+        .await?;
+    for refund in early {
+        order = count(tx, service, order, &refund).await?;
     }
+    Ok(())
+}
 
-    #[test]
-    fn the_same_fact_again_is_nothing_new() {
-        let by = PaymentId::new();
-        let paid = Paid { by, total: 100, refunded: 0 };
-        assert_eq!(refunded(paid, by, 100), Meaning::Moves(Change::RefundAll));
-        assert_eq!(refunded(Paid { refunded: 100, ..paid }, by, 100), Meaning::Known);
-        assert!(matches!(refunded(paid, PaymentId::new(), 100), Meaning::Contradicts(_)), "not this order's money");
+/// Adds a refund to what went back before; the order afterwards.
+async fn count(tx: &mut Tx, service: &Orders, order: OrderRow, refund: &RefundRow) -> Result<OrderRow, ChangeError> {
+    let before: Option<i64> = order_refund::table
+        .filter(order_refund::order_id.eq(order.id))
+        .filter(order_refund::payment_id.eq(refund.payment_id))
+        .filter(order_refund::state.eq(RefundState::Counted))
+        .select(sql::<sql_types::Nullable<sql_types::BigInt>>("sum(amount)::bigint"))
+        .first(tx)
+        .await?;
+    let so_far = before.unwrap_or_default().saturating_add(refund.amount);
+    let why = went_back(&order, so_far);
+    let (meaning, order) = hear(tx, service, order, Happening::Refunded(refund.payment_id, so_far), &why).await?;
+    let state = match meaning {
+        Meaning::Moves(_) | Meaning::Known => RefundState::Counted,
+        Meaning::Early => RefundState::Early,
+        Meaning::Contradicts(_) => RefundState::Contradicted,
+    };
+    diesel::update(order_refund::table.find(refund.refund_id)).set(order_refund::state.eq(state)).execute(tx).await?;
+    Ok(order)
+}
+
+/// The sentence for the history: `so_far` went back in all.
+pub(super) fn went_back(order: &OrderRow, so_far: i64) -> String {
+    let (now, total) = (order.money(so_far.saturating_sub(order.refunded)), order.money(order.total));
+    match so_far == order.total {
+        true => format!("{now} went back to the customer: nothing of {total} is left."),
+        false => format!("{now} went back to the customer: {} of {total} in all.", order.money(so_far)),
     }
 }

@@ -3,9 +3,9 @@
 //! Until [`Reservation::keep`] is said, dropping it gives the stock back: on a refusal further down, on an error, and when
 //! the request is cut off in the middle.
 //!
-//! The trap: once the commit has begun, its outcome may be unknown to us, and giving back the stock of an order that exists
-//! would oversell it. So `keep` comes before the commit, and the reservation of an order that was not written after all
-//! expires by itself (`RESERVATION_TTL` of svc-catalog).
+//! The trap: once the order may have been written, giving back its stock would oversell it. Whoever cannot tell says
+//! `keep`; the reservation of an order that was not written after all expires by itself (`RESERVATION_TTL` of
+//! svc-catalog).
 
 use nats::{
     contracts::catalog::{ReleaseStock, ReserveRefusal, ReserveStock, ReservedLine, StockLine},
@@ -81,7 +81,7 @@ impl Reservation {
         }
     }
 
-    /// The order is about to be committed: the stock stays with it.
+    /// The order is written, or may be: the stock stays with it.
     pub(crate) fn keep(mut self) {
         self.kept = true;
     }

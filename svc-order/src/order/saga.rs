@@ -1,32 +1,34 @@
 //! The saga: what happens to an order after it was placed.
 //!
-//! | step | when | done by | when it cannot be done |
-//! |---|---|---|---|
-//! | reserve | `POST /v1/orders` | svc-catalog holds the stock under the order's id | the request is refused, nothing is written |
-//! | place | stock and rate are known | [`super::place`]: order, history and `order.placed` in one transaction | the stock is given back |
-//! | charge | `order.placed` | svc-payment: `payment.captured` or `payment.failed` | tried again there |
-//! | confirm | `payment.captured` | [`confirm_paid`]: confirmed, captured, `order.confirmed` | canceled before: the money is noted as ours, a refund is due |
-//! | cancel | `payment.failed` | [`cancel_unpaid`]: canceled, failed, `order.canceled` | paid before by another attempt: nothing |
-//! | time out | neither for `PAYMENT_TIMEOUT` | [`cancel_overdue`], a sweep: canceled, canceled, `order.canceled` | the next sweep |
-//! | note a refund | `payment.refunded` | [`super::refund`]: refunded or partially refunded, by the sum | its capture is on its way: tried again |
-//! | complete | staff: `POST /v1/orders/{id}/complete` | [`super::complete`]: completed, fulfilled, `order.completed` | not paid, or some of it went back: refused |
-//! | settle the stock | `order.confirmed`, `order.canceled` | svc-catalog: a sale, or given back | the reservation expires |
+//! | step | waits for | deadline | on success | on failure | compensation |
+//! |---|---|---|---|---|---|
+//! | `awaiting_payment` | `payment.captured` or `payment.failed` | `PAYMENT_TIMEOUT` | paid: `securing_stock` | declined or overdue: canceled, `done` | `order.canceled`: svc-catalog frees the stock, svc-payment voids, or refunds |
+//! | `securing_stock` | svc-catalog's answer to `commit_stock` | a minute | confirmed, `order.confirmed`: `done` | sold out meanwhile: canceled, `awaiting_refund`; no answer: asked again until there is one | `order.canceled`: svc-payment refunds |
+//! | `awaiting_refund` | `payment.refunded`, until all of the money went back | five minutes | noted: `done` | svc-payment is asked every minute, and the audit shows the order | none: the money must go back |
+//! | `done` | nothing | none | money that comes after the cancellation: `awaiting_refund` | | |
 //!
-//! Each step is decided on the locked row, so events may come late, twice, or in any order, and may race with a person who
-//! cancels: the first to have the row decides, and what comes after it is settled by the state that it finds.
+//! Before it, [`super::place`] has reserved the stock and written order, saga and `order.placed` together. After it, staff
+//! may complete a confirmed order ([`super::complete`]).
+//!
+//! The stored step follows from the order's states ([`Step::of`]) and moves with them, in [`super::change`] alone. What
+//! happens to an order is decided on its locked row by one function ([`meaning`]); events may therefore come late, twice,
+//! or in any order, and may race with a person who cancels: the first to have the row decides, and what comes after it is
+//! settled by the state that it finds. [`payment`] and [`super::refund`] take the events, [`stock`] secures the goods, and
+//! [`overdue`] looks after what waits for too long, whatever became of its events.
 //!
 //! The trap: "at most once" would lose orders and "at least once" would pay twice. The inbox makes repeats of one event
-//! harmless; two events about one payment are told apart here, by the payment's id.
+//! harmless; two events about one payment, or one refund, are told apart here, by their ids.
 
-use chrono::Utc;
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
-use diesel_async::RunQueryDsl;
+pub(crate) mod overdue;
+pub(crate) mod payment;
+pub(crate) mod row;
+pub(crate) mod stock;
+
+use std::time::Duration;
+
 use nats::{
-    consume::{Failure, Received},
-    contracts::{
-        order::CancelReason,
-        payment::{DeclineReason, PaymentCaptured, PaymentFailed},
-    },
+    consume::Failure,
+    contracts::order::CancelReason,
     database::Tx,
     types::{OrderId, PaymentId},
 };
@@ -34,73 +36,156 @@ use nats::{
 use super::{
     OrderRow,
     change::{ChangeError, change},
-    history::{self, By, OrderChange},
-    status::{Change, OrderStatus, State},
+    history::{By, NewEntry, OrderChange},
+    status::{Change, OrderStatus, PaymentStatus, State, names},
 };
-use crate::{Orders, schema::orders};
+use crate::Orders;
 
-/// How many overdue orders one sweep looks at; the rest is left to the next.
-const PER_SWEEP: i64 = 200;
+names! {
+    /// What an order waits for.
+    pub(crate) Step, "a step of the saga" {
+        /// Its payment.
+        AwaitingPayment = "awaiting_payment",
+        /// The catalogue's word that its goods are the customer's.
+        SecuringStock = "securing_stock",
+        /// That its money goes back.
+        AwaitingRefund = "awaiting_refund",
+        /// Nothing.
+        Done = "done",
+    }
+}
 
-/// What something that is learnt of a payment means for the order.
+impl Step {
+    /// The step of an order in this state.
+    pub(crate) const fn of(state: State) -> Self {
+        match (state.order, state.payment) {
+            (OrderStatus::Pending, payment) if payment.has_money() => Self::SecuringStock,
+            (OrderStatus::Pending, _) => Self::AwaitingPayment,
+            (OrderStatus::Canceled, PaymentStatus::Captured | PaymentStatus::PartiallyRefunded) => Self::AwaitingRefund,
+            (OrderStatus::Confirmed | OrderStatus::Completed | OrderStatus::Canceled, _) => Self::Done,
+        }
+    }
+
+    /// How long it should take; `payment` is how long an order may stay unpaid.
+    const fn allowance(self, payment: Duration) -> Option<Duration> {
+        match self {
+            Self::AwaitingPayment => Some(payment),
+            Self::SecuringStock => Some(Duration::from_secs(60)),
+            Self::AwaitingRefund => Some(Duration::from_secs(300)),
+            Self::Done => None,
+        }
+    }
+}
+
+/// What can happen to an order, other than through a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happening {
+    /// A payment was captured.
+    Captured(PaymentId),
+    /// A payment failed for good.
+    Failed(PaymentId),
+    /// So much of a payment went back, in all, in minor units.
+    Refunded(PaymentId, i64),
+    /// The goods are the customer's.
+    StockSecured,
+    /// There are no goods, and there will be none.
+    OutOfStock,
+    /// The payment did not come in time.
+    TimedOut,
+}
+
+impl Happening {
+    const fn payment(self) -> Option<PaymentId> {
+        match self {
+            Self::Captured(payment) | Self::Failed(payment) | Self::Refunded(payment, _) => Some(payment),
+            Self::StockSecured | Self::OutOfStock | Self::TimedOut => None,
+        }
+    }
+}
+
+/// What of an order decides what a happening means for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Facts {
+    state: State,
+    /// The payment whose money we have.
+    paid_by: Option<PaymentId>,
+    /// Minor units.
+    total: i64,
+    /// What of it went back: minor units.
+    refunded: i64,
+}
+
+impl Facts {
+    const fn of(order: &OrderRow) -> Self {
+        Self { state: order.state(), paid_by: order.payment_id, total: order.total, refunded: order.refunded }
+    }
+}
+
+/// What a happening means for an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// The order moves.
     Moves(Change),
     /// Nothing new.
     Known,
+    /// It is about a payment that is not known yet; kept until it is.
+    Early,
     /// It does not fit what is known; a person has to look.
     Contradicts(&'static str),
 }
 
-/// `payment` was captured, and `paid_by` is the payment whose money we had before.
-fn captured(state: State, paid_by: Option<PaymentId>, payment: PaymentId) -> Meaning {
-    match (state.order, paid_by) {
-        (_, Some(known)) if known == payment => Meaning::Known,
-        (_, Some(_)) => {
+/// What `happening` means for an order.
+pub(super) fn meaning(facts: Facts, happening: Happening) -> Meaning {
+    match happening {
+        Happening::Captured(payment) => captured(facts, payment),
+        Happening::Failed(payment) => failed(facts, payment),
+        Happening::Refunded(payment, so_far) => refunded(facts, payment, so_far),
+        Happening::StockSecured if Step::of(facts.state) == Step::SecuringStock => Meaning::Moves(Change::Confirm),
+        Happening::OutOfStock if Step::of(facts.state) == Step::SecuringStock => {
+            Meaning::Moves(Change::Cancel(CancelReason::OutOfStock))
+        }
+        Happening::TimedOut if Step::of(facts.state) == Step::AwaitingPayment => {
+            Meaning::Moves(Change::Cancel(CancelReason::PaymentTimeout))
+        }
+        Happening::StockSecured | Happening::OutOfStock | Happening::TimedOut => Meaning::Known,
+    }
+}
+
+fn captured(facts: Facts, payment: PaymentId) -> Meaning {
+    match (facts.paid_by, facts.state.order) {
+        (Some(known), _) if known == payment => Meaning::Known,
+        (Some(_), _) => {
             Meaning::Contradicts("was captured although another payment had paid the order before: it was paid twice")
         }
-        (OrderStatus::Pending, None) => Meaning::Moves(Change::Confirm(payment)),
-        (OrderStatus::Canceled, None) => Meaning::Moves(Change::CaptureLate(payment)),
-        (OrderStatus::Confirmed | OrderStatus::Completed, None) => {
+        (None, OrderStatus::Pending) => Meaning::Moves(Change::Pay(payment)),
+        (None, OrderStatus::Canceled) => Meaning::Moves(Change::CaptureLate(payment)),
+        (None, OrderStatus::Confirmed | OrderStatus::Completed) => {
             Meaning::Contradicts("was captured for an order that was settled without it")
         }
     }
 }
 
-/// `payment` failed for good, and `paid_by` is the payment whose money we have.
-fn failed(state: State, paid_by: Option<PaymentId>, payment: PaymentId) -> Meaning {
-    match (state.order, paid_by) {
-        (_, Some(known)) if known == payment => Meaning::Contradicts("is said to have failed after it was captured"),
-        (OrderStatus::Pending, _) => Meaning::Moves(Change::Cancel(CancelReason::PaymentFailed)),
+fn failed(facts: Facts, payment: PaymentId) -> Meaning {
+    match (facts.paid_by, Step::of(facts.state)) {
+        (Some(known), _) if known == payment => Meaning::Contradicts("is said to have failed after it was captured"),
+        (None, Step::AwaitingPayment) => Meaning::Moves(Change::Cancel(CancelReason::PaymentFailed)),
         // Canceled before, or paid by another attempt: that no money came from this one changes nothing.
         _ => Meaning::Known,
     }
 }
 
-/// `payment.captured`: the order is confirmed.
-pub(crate) async fn confirm_paid(tx: &mut Tx, _: Orders, received: Received<PaymentCaptured>) -> Result<(), Failure> {
-    let event = received.event;
-    let order = locked(tx, event.order_id).await?;
-    let total = order.money(order.total);
-    if event.amount != total {
-        return Err(Failure::Dead(format!("{} captured {} for an order of {total}", event.payment_id, event.amount)));
+/// `so_far` is all that is known to have gone back of `payment`, this time included.
+fn refunded(facts: Facts, payment: PaymentId, so_far: i64) -> Meaning {
+    match facts.paid_by {
+        None => Meaning::Early,
+        Some(known) if known != payment => {
+            Meaning::Contradicts("was refunded; another payment paid the order, so it stays paid")
+        }
+        Some(_) if so_far > facts.total => Meaning::Contradicts("was refunded by more than was left of it"),
+        Some(_) if so_far <= facts.refunded => Meaning::Known,
+        Some(_) if so_far == facts.total => Meaning::Moves(Change::RefundAll),
+        Some(_) => Meaning::Moves(Change::RefundSome(so_far)),
     }
-    let meaning = captured(order.state(), order.payment_id, event.payment_id);
-    settle(tx, &order, event.payment_id, meaning, "The payment arrived.").await
-}
-
-/// `payment.failed`: the order is canceled.
-pub(crate) async fn cancel_unpaid(tx: &mut Tx, _: Orders, received: Received<PaymentFailed>) -> Result<(), Failure> {
-    let event = received.event;
-    let order = locked(tx, event.order_id).await?;
-    let why = match event.reason {
-        DeclineReason::Declined => "The payment was declined.",
-        DeclineReason::InsufficientFunds => "The payment was declined: the account does not cover it.",
-        DeclineReason::UnknownPaymentMethod => "The payment was declined: the payment method is not known.",
-    };
-    let meaning = failed(order.state(), order.payment_id, event.payment_id);
-    settle(tx, &order, event.payment_id, meaning, why).await
 }
 
 /// The order of an event, held until the transaction ends.
@@ -109,157 +194,38 @@ pub(super) async fn locked(tx: &mut Tx, id: OrderId) -> Result<OrderRow, Failure
     order.ok_or_else(|| Failure::Dead(format!("there is no order {id}")))
 }
 
-/// Does what was learnt of `payment` means for the order.
-pub(super) async fn settle(
+/// Does what `happening` means for an order that this transaction has locked; what it means, and the order afterwards.
+pub(super) async fn hear(
     tx: &mut Tx,
-    order: &OrderRow,
-    payment: PaymentId,
-    meaning: Meaning,
+    service: &Orders,
+    order: OrderRow,
+    happening: Happening,
     why: &str,
-) -> Result<(), Failure> {
-    match meaning {
-        Meaning::Moves(late @ Change::CaptureLate(_)) => {
-            tracing::error!(order_id = %order.id, payment_id = %payment, "paid after it was canceled; a refund is due");
-            let why = format!("The payment {payment} was captured after the order had been canceled. A refund is due.");
-            change(tx, order, late, By::System, &why).await?;
+) -> Result<(Meaning, OrderRow), ChangeError> {
+    let meaning = meaning(Facts::of(&order), happening);
+    let payment = happening.payment();
+    let payment = || payment.map(|id| id.to_string()).unwrap_or_default();
+    let after = match meaning {
+        Meaning::Moves(late @ Change::CaptureLate(id)) => {
+            tracing::warn!(order_id = %order.id, payment_id = %id, "paid after it was canceled; a refund is due");
+            let why = format!("The payment {id} was captured after the order had been canceled. A refund is due.");
+            change(tx, service, &order, late, By::System, &why).await?
         }
-        Meaning::Moves(next) => {
-            change(tx, order, next, By::System, why).await?;
-        }
-        Meaning::Known => {
-            tracing::info!(order_id = %order.id, payment_id = %payment, status = %order.status, "known already")
+        Meaning::Moves(next) => change(tx, service, &order, next, By::System, why).await?,
+        Meaning::Known | Meaning::Early => {
+            tracing::info!(order_id = %order.id, ?happening, ?meaning, status = %order.status, "nothing moves");
+            order
         }
         Meaning::Contradicts(what) => {
-            tracing::error!(order_id = %order.id, payment_id = %payment, status = %order.status, "the payment {what}");
-            let why = format!("The payment {payment} {what}.");
-            history::write(tx, order.id, OrderChange::PaymentContradicted, order.state(), By::System, &why).await?;
+            let payment = payment();
+            tracing::error!(order_id = %order.id, payment, status = %order.status, "the payment {what}");
+            let (change, why) = (OrderChange::PaymentContradicted, format!("The payment {payment} {what}."));
+            NewEntry::of(order.id, change, order.state(), By::System, &why).write(tx).await?;
+            order
         }
-    }
-    Ok(())
-}
-
-/// The sweep: cancels orders whose payment did not come in time.
-///
-/// # Errors
-/// When the database cannot; what was canceled before that stays canceled.
-pub(crate) async fn cancel_overdue(service: Orders) -> Result<(), ChangeError> {
-    let deadline = Utc::now() - service.payment_timeout;
-    let overdue: Vec<OrderId> = orders::table
-        .filter(orders::status.eq(OrderStatus::Pending))
-        .filter(orders::placed_at.lt(deadline))
-        .order(orders::placed_at)
-        .limit(PER_SWEEP)
-        .select(orders::id)
-        .load(&mut service.database.connection().await?)
-        .await?;
-    for id in overdue {
-        let mut tx = service.database.begin().await?;
-        // Someone else may be moving it right now, or may have moved it: then it is theirs.
-        let order: Option<OrderRow> = orders::table
-            .find(id)
-            .filter(orders::status.eq(OrderStatus::Pending))
-            .select(OrderRow::as_select())
-            .for_update()
-            .skip_locked()
-            .first(&mut tx)
-            .await
-            .optional()?;
-        let Some(order) = order else { continue };
-        let timed_out = Change::Cancel(CancelReason::PaymentTimeout);
-        change(&mut tx, &order, timed_out, By::System, "The payment did not come in time.").await?;
-        tx.commit().await?;
-        tracing::info!(order_id = %id, "canceled: not paid in time");
-    }
-    Ok(())
+    };
+    Ok((meaning, after))
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::order::status::PaymentStatus;
-
-    /// What can reach an order, of one of three payments.
-    #[derive(Debug, Clone, Copy)]
-    enum Happening {
-        Captured(usize),
-        Failed(usize),
-        Canceled,
-        TimedOut,
-    }
-
-    fn any_happening() -> impl Strategy<Value = Happening> {
-        prop_oneof![
-            (0_usize..3).prop_map(Happening::Captured),
-            (0_usize..3).prop_map(Happening::Failed),
-            Just(Happening::Canceled),
-            Just(Happening::TimedOut),
-        ]
-    }
-
-    proptest! {
-        /// Late, twice, in any order: every event means something that the state allows, no money is forgotten, and an
-        /// order is confirmed or canceled once.
-        #[test]
-        fn whatever_comes_is_settled(happenings in prop::collection::vec(any_happening(), 1..16)) {
-            let payments = [PaymentId::new(), PaymentId::new(), PaymentId::new()];
-            let (mut state, mut paid_by) = (State::PLACED, None);
-            let (mut settled, mut taken, mut noted) = (0, BTreeSet::new(), BTreeSet::new());
-            for happening in happenings {
-                let meaning = match happening {
-                    Happening::Captured(n) => {
-                        taken.insert(payments[n]);
-                        captured(state, paid_by, payments[n])
-                    }
-                    Happening::Failed(n) => failed(state, paid_by, payments[n]),
-                    // A person and the sweep only touch orders that are pending.
-                    _ if state.order != OrderStatus::Pending => Meaning::Known,
-                    Happening::Canceled => Meaning::Moves(Change::Cancel(CancelReason::Customer)),
-                    Happening::TimedOut => Meaning::Moves(Change::Cancel(CancelReason::PaymentTimeout)),
-                };
-                match (meaning, happening) {
-                    (Meaning::Moves(change), _) => {
-                        let after = state.after(change);
-                        prop_assert!(after.is_ok(), "{:?} led to {:?} in {:?}", happening, change, state);
-                        settled += i32::from(after.unwrap().order != state.order);
-                        state = after.unwrap();
-                        if let Change::Confirm(payment) | Change::CaptureLate(payment) = change {
-                            paid_by = Some(payment);
-                            noted.insert(payment);
-                        }
-                    }
-                    (Meaning::Contradicts(_), Happening::Captured(n)) => {
-                        noted.insert(payments[n]);
-                    }
-                    _ => {}
-                }
-                prop_assert_eq!(paid_by.is_some(), state.payment == PaymentStatus::Captured);
-            }
-            prop_assert_eq!(&taken, &noted, "every capture is on the order or in its history");
-            prop_assert!(settled <= 1, "confirmed or canceled once");
-            prop_assert!(taken.is_empty() || state.order != OrderStatus::Pending);
-        }
-    }
-
-    #[test]
-    fn the_same_fact_again_is_nothing_new() {
-        let payment = PaymentId::new();
-        let confirmed = State::PLACED.after(Change::Confirm(payment)).unwrap();
-        assert_eq!(captured(confirmed, Some(payment), payment), Meaning::Known);
-        let declined = State::PLACED.after(Change::Cancel(CancelReason::PaymentFailed)).unwrap();
-        assert_eq!(failed(declined, None, payment), Meaning::Known);
-    }
-
-    #[test]
-    fn contradictions_are_seen() {
-        let (one, other) = (PaymentId::new(), PaymentId::new());
-        let confirmed = State::PLACED.after(Change::Confirm(one)).unwrap();
-        assert!(matches!(captured(confirmed, Some(one), other), Meaning::Contradicts(_)), "paid twice");
-        assert!(matches!(failed(confirmed, Some(one), one), Meaning::Contradicts(_)), "captured, then failed");
-        assert_eq!(failed(confirmed, Some(one), other), Meaning::Known, "another attempt brought the money");
-    }
-}
+mod tests;

@@ -7,23 +7,20 @@
 
 use std::fmt;
 
-use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types};
-use nats::{
-    contracts::order::CancelReason,
-    types::{Invalid, PaymentId},
-};
-use poem_openapi::Enum;
-use serde::{Deserialize, Serialize};
+use nats::{contracts::order::CancelReason, types::PaymentId};
 
 /// A closed set of names, the same in JSON, parameters and SQL.
 macro_rules! names {
-    ($(#[$meta:meta])* $name:ident, $what:literal { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
+    ($(#[$meta:meta])* $vis:vis $name:ident, $what:literal { $($(#[$doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$meta])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, ::serde::Serialize, ::serde::Deserialize, ::poem_openapi::Enum,
+            ::diesel::expression::AsExpression, ::diesel::deserialize::FromSqlRow,
+        )]
         #[serde(rename_all = "snake_case")]
         #[oai(rename_all = "snake_case")]
-        #[diesel(sql_type = sql_types::Text)]
-        pub enum $name { $($(#[$doc])* $variant,)+ }
+        #[diesel(sql_type = ::diesel::sql_types::Text)]
+        $vis enum $name { $($(#[$doc])* $variant,)+ }
 
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
@@ -32,12 +29,12 @@ macro_rules! names {
         }
 
         impl ::std::str::FromStr for $name {
-            type Err = Invalid;
+            type Err = ::nats::types::Invalid;
 
-            fn from_str(text: &str) -> Result<Self, Invalid> {
+            fn from_str(text: &str) -> Result<Self, ::nats::types::Invalid> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err(Invalid::quoting(text, concat!("is not ", $what))),
+                    _ => Err(::nats::types::Invalid::quoting(text, concat!("is not ", $what))),
                 }
             }
         }
@@ -49,10 +46,10 @@ pub(crate) use names;
 
 names! {
     /// How far an order is as a whole.
-    OrderStatus, "the status of an order" {
-        /// Accepted; it waits for its payment.
+    pub OrderStatus, "the status of an order" {
+        /// Accepted; it waits for its payment, or for its paid goods to be secured.
         Pending = "pending",
-        /// Paid; it will be fulfilled.
+        /// Paid, and its goods are the customer's; it will be fulfilled.
         Confirmed = "confirmed",
         /// Everything it promised was done.
         Completed = "completed",
@@ -63,7 +60,7 @@ names! {
 
 names! {
     /// How far the payment of an order is.
-    PaymentStatus, "the payment status of an order" {
+    pub PaymentStatus, "the payment status of an order" {
         /// Nothing is known of it yet.
         Awaiting = "awaiting",
         /// The money is held for us.
@@ -81,9 +78,16 @@ names! {
     }
 }
 
+impl PaymentStatus {
+    /// Whether money was captured, whatever of it went back.
+    pub(crate) const fn has_money(self) -> bool {
+        matches!(self, Self::Captured | Self::PartiallyRefunded | Self::Refunded)
+    }
+}
+
 names! {
     /// How far the goods of an order are.
-    FulfillmentStatus, "the fulfilment status of an order" {
+    pub FulfillmentStatus, "the fulfilment status of an order" {
         /// Nothing was packed yet.
         NotFulfilled = "not_fulfilled",
         /// Some of it is packed.
@@ -110,9 +114,11 @@ pub(crate) struct State {
 /// Something that happens to an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// Its payment arrived.
-    Confirm(PaymentId),
-    /// It is given up, for this reason.
+    /// Its payment arrived; its goods are to be secured.
+    Pay(PaymentId),
+    /// Its goods are the customer's.
+    Confirm,
+    /// It is given up, for this reason. Once it is paid, only for want of goods; the money then has to go back.
     Cancel(CancelReason),
     /// Its payment arrived after it had been given up: the money is ours and has to go back.
     CaptureLate(PaymentId),
@@ -158,10 +164,12 @@ impl State {
         use OrderStatus as O;
         use PaymentStatus as P;
         let (order, payment, fulfillment) = match (self.order, self.payment, change) {
-            (O::Pending, P::Awaiting | P::Authorized, Change::Confirm(_)) => {
-                (O::Confirmed, P::Captured, self.fulfillment)
+            (O::Pending, P::Awaiting | P::Authorized, Change::Pay(_)) => (O::Pending, P::Captured, self.fulfillment),
+            (O::Pending, paid, Change::Confirm) if paid.has_money() => (O::Confirmed, paid, self.fulfillment),
+            (O::Pending, paid, Change::Cancel(CancelReason::OutOfStock)) if paid.has_money() => {
+                (O::Canceled, paid, F::Canceled)
             }
-            (O::Pending, P::Awaiting | P::Authorized, Change::Cancel(reason)) => {
+            (O::Pending, P::Awaiting | P::Authorized, Change::Cancel(reason)) if reason != CancelReason::OutOfStock => {
                 let payment = if reason == CancelReason::PaymentFailed { P::Failed } else { P::Canceled };
                 (O::Canceled, payment, F::Canceled)
             }

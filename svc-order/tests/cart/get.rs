@@ -38,13 +38,12 @@ async fn it_shows_what_the_catalogue_says_now() {
 async fn it_is_shown_without_prices_while_the_catalogue_is_away() {
     let shop = Shop::without_catalog_and_shipping().await;
     let alice = shop.bed.customer();
-    let mut sql = shop.bed.sql("order").await;
     let user = alice.user_id().uuid();
     for statement in [
-        format!("insert into cart (user_id, version) values ('{user}', 1)"),
-        format!("insert into cart_item (user_id, sku, quantity) values ('{user}', 'LAMP', 2), ('{user}', 'GONE', 1)"),
+        format!("insert into cart (id, user_id, version) values ('{user}', '{user}', 1)"),
+        format!("insert into cart_item (cart_id, sku, quantity) values ('{user}', 'LAMP', 2), ('{user}', 'GONE', 1)"),
     ] {
-        diesel_async::RunQueryDsl::execute(diesel::sql_query(statement), &mut sql).await.unwrap();
+        shop.sql(&statement).await;
     }
     let cart = alice.get("/v1/cart").send().await;
     assert_eq!(cart.status, 200, "{cart}");

@@ -66,7 +66,7 @@ async fn a_paid_order_is_not_canceled() {
     let refused = alice.request("POST", &format!("/v1/orders/{}/cancel", placed.id)).send().await;
     refused.problem("conflict", "");
     assert!(refused.text("/detail").contains("Ask the shop for a refund"), "{refused}");
-    assert_eq!(shop.history(&alice, placed.id).await, ["placed", "confirmed"]);
+    assert_eq!(shop.history(&alice, placed.id).await, ["placed", "paid", "confirmed"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,10 +32,10 @@ async fn a_paid_order_is_completed() {
     assert_eq!(completed.json, order);
     let event = shop.bed.event::<OrderCompleted>(|event| event.order_id == placed.id).await;
     assert_eq!(event.user_id, alice.user_id());
-    assert_eq!(shop.history(&alice, placed.id).await, ["placed", "confirmed", "completed"]);
+    assert_eq!(shop.history(&alice, placed.id).await, ["placed", "paid", "confirmed", "completed"]);
     let history = staff.get(&format!("/v1/orders/{}/history", placed.id)).send().await;
     assert_eq!(
-        (history.text("/data/2/by"), history.text("/data/2/user_id")),
+        (history.text("/data/3/by"), history.text("/data/3/user_id")),
         ("staff".into(), staff.user_id().to_string())
     );
     let canceled = alice.request("POST", &format!("/v1/orders/{}/cancel", placed.id)).send().await;
@@ -81,7 +81,7 @@ async fn any_other_order_is_refused() {
     shop.bed.publish(&refunded.refunded(payment, 1)).await;
     shop.settled(&alice, refunded.id, ["confirmed", "partially_refunded", "not_fulfilled"]).await;
     for (placed, detail) in [
-        (&pending, "This order is not paid yet; only a paid order can be completed."),
+        (&pending, "This order is not confirmed yet; only a confirmed order can be completed."),
         (&canceled, "This order is canceled; it cannot be completed any more."),
         (&refunded, "Some or all of this order's money went back; it cannot be completed any more."),
     ] {

@@ -1,6 +1,9 @@
 //! `place_order`: what is refused, and that nothing is left of it.
 
-use nats::types::{AddressId, OrderId};
+use nats::{
+    contracts::{Call, catalog::ReserveStock},
+    types::{AddressId, OrderId},
+};
 use serde_json::{Value, json};
 use stack::bed::Answer;
 
@@ -161,6 +164,18 @@ async fn a_reservation_of_something_else() {
     shop.broken_catalog_comes().await;
     refused(&shop, &one_lamp(), "internal", "").await;
     assert_released(&shop).await;
+    shop.assert_nothing_written().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalogue_that_takes_the_question_and_says_nothing() {
+    let shop = Shop::without_catalog_and_shipping().await;
+    let _silent = shop.bed.listen(&ReserveStock::subject()).await;
+    shop.releases().await;
+    refused(&shop, &one_lamp(), "timeout", "").await;
+    // It may have reserved something all the same.
+    let look = async || (shop.catalog.released.lock().unwrap().len() == 1).then_some(());
+    shop.bed.wait_for("the stock to be given back", look).await;
     shop.assert_nothing_written().await;
 }
 

@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::{Payment, PaymentStatus, Transaction, TransactionKind};
 use crate::{Payments, schema::payment};
 
+/// The chapters of the document.
 #[derive(Tags)]
-enum Tag {
+pub(crate) enum Tag {
     /// What was charged.
     Payments,
 }
@@ -44,7 +45,7 @@ pub struct PaymentView {
     /// Why it was declined, when it was.
     #[oai(nullable)]
     decline_reason: Option<DeclineReason>,
-    /// The provider's own name for the charge, once there is one.
+    /// The provider's own name for the payment, once it is known.
     #[oai(nullable)]
     provider_reference: Option<String>,
     /// When the order asked for it.
@@ -106,13 +107,13 @@ impl PaymentView {
 /// The endpoints of payments.
 pub struct PaymentApi;
 
-#[OpenApi(prefix_path = "/v1/orders", tag = "Tag::Payments")]
+#[OpenApi(prefix_path = "/v1", tag = "Tag::Payments")]
 impl PaymentApi {
     /// List an order's payments
     ///
     /// With every effect on money, refunds too. A payment appears moments after its order was placed; until then the
     /// list is empty. An order that is not yours is 404. Staff see those of every order.
-    #[oai(path = "/:order_id/payments", method = "get", operation_id = "list_order_payments")]
+    #[oai(path = "/orders/:order_id/payments", method = "get", operation_id = "list_order_payments")]
     async fn list(
         &self,
         Data(payments): Data<&Payments>,
@@ -134,6 +135,25 @@ impl PaymentApi {
         };
         let ledger = payment.ledger(&mut connection).await?;
         Ok(Body(OrderPayments { data: vec![PaymentView::of(payment, ledger)] }))
+    }
+
+    /// Get a payment
+    ///
+    /// With every effect on money.
+    #[oai(path = "/payments/:id", method = "get", operation_id = "get_payment")]
+    async fn get(
+        &self,
+        Data(payments): Data<&Payments>,
+        User(identity): User,
+        /// Which.
+        id: Path<PaymentId>,
+    ) -> Result<Body<PaymentView>, Problem> {
+        let mut connection = payments.database.connection().await?;
+        let query = Payment::visible_to(&identity).filter(payment::id.eq(id.0)).select(Payment::as_select());
+        let payment: Option<Payment> = query.first(&mut connection).await.optional()?;
+        let payment = payment.ok_or_else(|| Problem::not_found("payment"))?;
+        let ledger = payment.ledger(&mut connection).await?;
+        Ok(Body(PaymentView::of(payment, ledger)))
     }
 }
 

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | not there yet | the order is remembered; its payment will be canceled from the start |
 //! | `processing`, the provider was never asked | canceled |
-//! | `processing`, the provider may have been asked | [`super::charge`] voids it, or captures and refunds it |
-//! | `succeeded` | its refund is queued, once |
+//! | `processing` or `requires_capture`, the provider may have been asked | [`super::charge`] voids it, or refunds it |
+//! | `succeeded` | what is left of it is given back, once |
 //! | `failed`, `canceled` | nothing |
 //!
 //! Trap: `order.placed` may come after `order.canceled`, or at the same time. Both take the order's lock first.
@@ -51,14 +51,12 @@ pub(crate) async fn settle_canceled(
     let Some(payment) = payment else { return Ok(()) };
     match payment.status {
         // A claim counts the try before the provider is asked: none, and nobody asked.
-        PaymentStatus::Processing if payment.tries == 0 => {
-            payment.cancel(tx).await?;
-        }
-        // The worker looks for the canceled order before it asks, and again when it writes down a capture.
-        PaymentStatus::Processing => {}
-        PaymentStatus::Succeeded => refund::queue(tx, &payments, &payment).await?,
+        PaymentStatus::Processing if payment.tries == 0 => payment.cancel(tx).await?,
+        // The worker looks for the canceled order with each answer that it writes down, before the next step.
+        PaymentStatus::Processing | PaymentStatus::RequiresCapture => {}
+        PaymentStatus::Succeeded => refund::queue_rest(tx, &payments, &payment).await?,
         PaymentStatus::Failed | PaymentStatus::Canceled => {}
-        PaymentStatus::RequiresAction | PaymentStatus::RequiresCapture => {
+        PaymentStatus::RequiresAction => {
             return Err(Failure::Dead(format!("{} is {}, which nothing here settles", payment.id, payment.status)));
         }
     }

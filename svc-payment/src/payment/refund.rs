@@ -1,32 +1,71 @@
-//! Giving back what was captured: claim, ask the provider, write down what it said. As [`super::charge`], in reverse.
+//! Giving back what was captured: claim, ask the provider, have [`super::settle`] write down what it said.
 //!
-//! A refund that succeeds is written down with its ledger row and the event. One that
-//! the provider refuses for good changes its own row only: the money is still ours, and people have to see to it.
+//! A refund that succeeds is written down with its ledger row and the event. One that the provider refuses for good changes
+//! its own row only: the money is still ours, and people have to see to it.
+
+pub(crate) mod api;
+mod create;
+
+use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, Insertable, QueryDsl, QueryableByName, insert_into, pg::Pg, sql_query, sql_types};
+use diesel::{
+    Insertable, Queryable, QueryableByName, Selectable, deserialize::FromSqlRow, expression::AsExpression, insert_into,
+    pg::Pg, sql_query, sql_types,
+};
 use diesel_async::RunQueryDsl;
 use nats::{
-    contracts::payment::PaymentRefunded,
     database::{Database, DatabaseError, Tx},
     telemetry::Trace,
-    types::{Currency, Money, OrderId, PaymentId, RefundId},
+    types::{Currency, Money, OrderId, PaymentId, RefundId, UserId},
 };
-use tokio::time::timeout;
+use poem_openapi::Enum;
+use serde::{Deserialize, Serialize};
 
 use super::{
-    NewTransaction, Payment, TransactionKind,
-    charge::{DEADLINE, LEASE_MS, delay_ms},
+    Payment,
+    charge::{LEASE_MS, delay_ms},
+    settle::{Unsettled, settle},
+    text_enum,
 };
 use crate::{
     Payments,
-    provider::{RefundOutcome, Unknown},
-    schema::{payment, refund, transaction},
+    provider::{ProviderPayment, Unknown},
+    schema::refund,
 };
 
 /// How many refunds an instance makes at once.
 pub(crate) const AT_ONCE: usize = 16;
-const PENDING: &str = "pending";
+
+/// How far a refund is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
+#[serde(rename_all = "snake_case")]
+#[oai(rename_all = "snake_case")]
+#[diesel(sql_type = sql_types::Text)]
+pub enum RefundStatus {
+    /// The provider was or will be asked.
+    Pending,
+    /// The money is on its way back.
+    Succeeded,
+    /// The provider refused; nothing went back.
+    Failed,
+}
+
+text_enum!(RefundStatus: Pending = "pending", Succeeded = "succeeded", Failed = "failed");
+
+/// A row of `refund`.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = refund, check_for_backend(Pg))]
+struct Refund {
+    id: RefundId,
+    payment_id: PaymentId,
+    amount: i64,
+    reason: Option<String>,
+    status: RefundStatus,
+    failure: Option<String>,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+}
 
 /// A refund to be made; the table's defaults make it due at once.
 #[derive(Debug, Insertable)]
@@ -36,6 +75,8 @@ struct NewRefund {
     payment_id: PaymentId,
     amount: i64,
     key: String,
+    reason: Option<String>,
+    requested_by: Option<UserId>,
     traceparent: String,
     request_id: String,
 }
@@ -67,14 +108,39 @@ pub(crate) struct Due {
     request_id: String,
 }
 
-/// Queues giving back all of a captured payment, once: the key is the order's.
-pub(super) async fn queue(tx: &mut Tx, payments: &Payments, payment: &Payment) -> Result<(), DatabaseError> {
+/// What of a payment can still be given back, in minor units: what was captured, less what went back or is to. The
+/// payment's row has to be locked.
+async fn left(tx: &mut Tx, payment: PaymentId) -> Result<i64, DatabaseError> {
+    #[derive(QueryableByName)]
+    struct Left {
+        #[diesel(sql_type = sql_types::BigInt)]
+        amount: i64,
+    }
+    let left: Left = sql_query(
+        "select (coalesce((select sum(amount) from transaction where payment_id = $1 and kind = 'capture'), 0)
+               - coalesce((select sum(amount) from refund where payment_id = $1 and status <> 'failed'), 0))::bigint as amount",
+    )
+    .bind::<sql_types::Uuid, _>(payment)
+    .get_result(tx)
+    .await?;
+    Ok(left.amount)
+}
+
+/// Queues giving back all that is left of a captured payment whose order is off, once: the key is the order's. The
+/// payment's row has to be locked.
+pub(super) async fn queue_rest(tx: &mut Tx, payments: &Payments, payment: &Payment) -> Result<(), DatabaseError> {
+    let amount = left(tx, payment.id).await?;
+    if amount <= 0 {
+        return Ok(());
+    }
     let trace = Trace::current();
     let refund = NewRefund {
         id: RefundId::new(),
         payment_id: payment.id,
-        amount: payment.amount,
-        key: format!("order:{}:refund:1", payment.order_id),
+        amount,
+        key: format!("order:{}:refund:canceled", payment.order_id),
+        reason: None,
+        requested_by: None,
         traceparent: trace.traceparent(),
         request_id: trace.request_id().to_owned(),
     };
@@ -111,11 +177,19 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
         request_id = trace.request_id(), trace_id = %trace
     );
     let work = async {
-        let written = match timeout(DEADLINE, ask(&payments, &due)).await {
-            Ok(Ok(RefundOutcome::Succeeded { reference })) => succeed(&payments.database, &due, &reference).await,
-            Ok(Ok(RefundOutcome::Declined { reason })) => fail(&payments.database, &due, &reason).await,
-            Ok(Err(Unknown(reason))) => try_later(&payments.database, &due, &reason).await,
-            Err(_elapsed) => try_later(&payments.database, &due, "the provider did not answer in time").await,
+        let written = match ask(&payments, &due).await {
+            Ok(seen) => match settle(&payments, due.payment_id, &seen, None).await {
+                Ok(_settled) => Ok(()),
+                Err(Unsettled::Database(error)) => Err(error),
+                Err(Unsettled::Contradiction(reason)) => {
+                    tracing::error!(reason, "the provider contradicts what we know; somebody has to see to it");
+                    try_later(&payments.database, &due).await
+                }
+            },
+            Err(Unknown(reason)) => {
+                tracing::warn!(reason, "the outcome is not known; it will be looked up");
+                try_later(&payments.database, &due).await
+            }
         };
         if let Err(error) = written {
             tracing::warn!(%error, "not written down; it is looked up when the lease has run out");
@@ -124,71 +198,19 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
     trace.scope(span, work).await;
 }
 
-/// Asks the provider, for an answer it may have given before if there was a try before this one.
-async fn ask(payments: &Payments, due: &Due) -> Result<RefundOutcome, Unknown> {
+/// Asks the provider, unless it was asked before and knows the answer.
+async fn ask(payments: &Payments, due: &Due) -> Result<ProviderPayment, Unknown> {
     if due.tries > 1
-        && let Some(outcome) = payments.provider.lookup_refund(&due.key).await?
+        && let Some(seen) = payments.provider.payment(&due.charge).await?
+        && seen.operation(&due.key).is_some()
     {
-        return Ok(outcome);
+        return Ok(seen);
     }
-    payments.provider.refund(&due.key, &due.charge, due.amount).await
-}
-
-/// Refund, ledger and event in one transaction; a no-op when someone else got there first.
-async fn succeed(database: &Database, due: &Due, reference: &str) -> Result<(), DatabaseError> {
-    let mut tx = database.begin().await?;
-    let moved = diesel::update(refund::table.find(due.id))
-        .filter(refund::status.eq(PENDING))
-        .set((
-            refund::status.eq("succeeded"),
-            refund::provider_reference.eq(reference),
-            refund::next_try_at.eq(None::<DateTime<Utc>>),
-            refund::updated_at.eq(diesel::dsl::now),
-        ))
-        .execute(&mut tx)
-        .await?;
-    if moved == 0 {
-        tracing::info!("settled by someone else");
-        return tx.roll_back().await;
-    }
-    let effect = NewTransaction {
-        payment_id: due.payment_id,
-        kind: TransactionKind::Refund,
-        amount: due.amount,
-        provider_reference: reference,
-    };
-    insert_into(transaction::table).values(&effect).execute(&mut tx).await?;
-    diesel::update(payment::table.find(due.payment_id))
-        .set(payment::updated_at.eq(diesel::dsl::now))
-        .execute(&mut tx)
-        .await?;
-    let amount = Money::new(due.amount, due.currency);
-    tx.record(&PaymentRefunded { payment_id: due.payment_id, order_id: due.order_id, amount }).await?;
-    tx.commit().await?;
-    tracing::info!(%amount, "refunded");
-    Ok(())
-}
-
-async fn fail(database: &Database, due: &Due, reason: &str) -> Result<(), DatabaseError> {
-    tracing::error!(reason, "the provider refuses to refund; the money is still with us, somebody has to see to it");
-    let mut connection = database.connection().await?;
-    diesel::update(refund::table.find(due.id))
-        .filter(refund::status.eq(PENDING))
-        .set((
-            refund::status.eq("failed"),
-            refund::failure.eq(reason),
-            refund::next_try_at.eq(None::<DateTime<Utc>>),
-            refund::updated_at.eq(diesel::dsl::now),
-        ))
-        .execute(&mut connection)
-        .await?;
-    Ok(())
+    payments.provider.refund(&due.key, &due.charge, Money::new(due.amount, due.currency)).await
 }
 
 /// Ends the lease; the refund is due again after a delay that grows with each try.
-async fn try_later(database: &Database, due: &Due, reason: &str) -> Result<(), DatabaseError> {
-    let delay = delay_ms(due.tries);
-    tracing::warn!(reason, delay_ms = delay, "the outcome is not known; it will be looked up");
+async fn try_later(database: &Database, due: &Due) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
     // Only while the claim is ours: a later one has its own lease.
     sql_query(
@@ -197,7 +219,7 @@ async fn try_later(database: &Database, due: &Due, reason: &str) -> Result<(), D
     )
     .bind::<sql_types::Uuid, _>(due.id)
     .bind::<sql_types::Integer, _>(due.tries)
-    .bind::<sql_types::Integer, _>(delay)
+    .bind::<sql_types::Integer, _>(delay_ms(due.tries))
     .execute(&mut connection)
     .await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What the service and the sandbox wrote down, read past the API.
+//! What the service wrote down and the provider knows, read past the API.
 
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -7,6 +7,9 @@ use nats::{
     types::{Currency, Money, OrderId, PaymentId, UserId},
 };
 use stack::bed::Bed;
+use svc_payment::payment::TransactionKind;
+
+use crate::provider::Provider;
 
 #[derive(Debug, Clone, PartialEq, Eq, QueryableByName)]
 pub(super) struct Payment {
@@ -64,42 +67,60 @@ pub(super) async fn payment_when(bed: &Bed, order: OrderId, what: &str, holds: i
 
 /// The payment of an order, once it is settled.
 pub(super) async fn settled(bed: &Bed, order: OrderId) -> Payment {
-    payment_when(bed, order, "the payment is settled", |payment| payment.status != "processing").await
+    let open = ["processing", "requires_capture"];
+    payment_when(bed, order, "the payment is settled", |payment| !open.contains(&payment.status.as_str())).await
 }
 
 /// Asserts that the ledger, the payments and the provider agree on how often and how much was taken.
-pub(super) async fn assert_captured(bed: &Bed, times: i64) {
+pub(super) async fn assert_captured(bed: &Bed, provider: &Provider, times: i64) {
     let mut sql = bed.sql("payment").await;
     for (what, query) in [
-        ("charges at the provider", "select count(*) from sandbox_charge where outcome = 'succeeded'"),
         ("captures in the ledger", "select count(*) from transaction where kind = 'capture'"),
         ("payments that succeeded", "select count(*) from payment where status = 'succeeded'"),
         ("events", "select count(*) from event_log where subject like 'evt.payment.captured.%'"),
     ] {
         assert_eq!(number(&mut sql, query).await, times, "{what}");
     }
-    let taken =
-        number(&mut sql, "select coalesce(sum(amount), 0) from sandbox_charge where outcome = 'succeeded'").await;
+    let (taken, sum) = provider.done(TransactionKind::Capture).await;
+    assert_eq!(taken, times, "captures at the provider");
     let ledger = number(&mut sql, "select coalesce(sum(amount), 0) from transaction where kind = 'capture'").await;
     let payments = number(&mut sql, "select coalesce(sum(amount), 0) from payment where status = 'succeeded'").await;
-    assert_eq!((ledger, payments), (taken, taken), "ledger, payments and provider differ");
+    assert_eq!((ledger, payments), (sum, sum), "ledger, payments and provider differ");
+    assert_nothing_broken(bed).await;
 }
 
 /// Asserts that the ledger, the refunds and the provider agree on how often and how much went back.
-pub(super) async fn assert_refunded(bed: &Bed, times: i64) {
+pub(super) async fn assert_refunded(bed: &Bed, provider: &Provider, times: i64) {
     let mut sql = bed.sql("payment").await;
     for (what, query) in [
-        ("refunds at the provider", "select count(*) from sandbox_refund where outcome = 'succeeded'"),
         ("refunds in the ledger", "select count(*) from transaction where kind = 'refund'"),
         ("refunds that succeeded", "select count(*) from refund where status = 'succeeded'"),
         ("events", "select count(*) from event_log where subject like 'evt.payment.refunded.%'"),
     ] {
         assert_eq!(number(&mut sql, query).await, times, "{what}");
     }
-    let given =
-        number(&mut sql, "select coalesce(sum(amount), 0) from sandbox_refund where outcome = 'succeeded'").await;
+    let (given, sum) = provider.done(TransactionKind::Refund).await;
+    assert_eq!(given, times, "refunds at the provider");
     let ledger = number(&mut sql, "select coalesce(sum(amount), 0) from transaction where kind = 'refund'").await;
-    assert_eq!(ledger, given, "ledger and provider differ");
+    assert_eq!(ledger, sum, "ledger and provider differ");
+}
+
+/// Asserts that the service's own audit finds nothing.
+pub(super) async fn assert_nothing_broken(bed: &Bed) {
+    let broken = bed.broken_invariants("payment").await;
+    assert!(broken.is_empty(), "{broken:#?}");
+}
+
+/// What the ledger has, in its order.
+pub(super) async fn effects(bed: &Bed) -> Vec<String> {
+    #[derive(QueryableByName)]
+    struct Effect {
+        #[diesel(sql_type = sql_types::Text)]
+        effect: String,
+    }
+    let query = "select kind || ' ' || amount as effect from transaction order by id";
+    let effects: Vec<Effect> = sql_query(query).load(&mut bed.sql("payment").await).await.unwrap();
+    effects.into_iter().map(|row| row.effect).collect()
 }
 
 /// What the shop keeps: captured less refunded, as the ledger says.
@@ -125,10 +146,15 @@ pub(super) async fn taken(bed: &Bed, events: i64) {
 
 /// An intent for 12.99 EUR by `sandbox_ok` that has been claimed so many times and is due.
 pub(super) async fn leave_behind(bed: &Bed, order: OrderId, tries: i32) {
-    sql_query(
-        "insert into payment (id, order_id, user_id, amount, currency, method, status, tries, traceparent, request_id)
-         values ($1, $2, $3, 1299, 'EUR', 'sandbox_ok', 'processing', $4, '', '')",
-    )
+    insert(bed, order, tries, "now()").await;
+}
+
+async fn insert(bed: &Bed, order: OrderId, tries: i32, next_try_at: &str) {
+    sql_query(format!(
+        "insert into payment (id, order_id, user_id, amount, currency, method, status, tries, next_try_at, traceparent,
+                              request_id)
+         values ($1, $2, $3, 1299, 'EUR', 'sandbox_ok', 'processing', $4, {next_try_at}, '', '')"
+    ))
     .bind::<sql_types::Uuid, _>(PaymentId::new())
     .bind::<sql_types::Uuid, _>(order)
     .bind::<sql_types::Uuid, _>(UserId::new())
@@ -136,4 +162,15 @@ pub(super) async fn leave_behind(bed: &Bed, order: OrderId, tries: i32) {
     .execute(&mut bed.sql("payment").await)
     .await
     .unwrap();
+}
+
+/// An intent that no worker looks at until it is released.
+pub(super) async fn held(bed: &Bed, order: OrderId, tries: i32) {
+    insert(bed, order, tries, "now() + interval '1 hour'").await;
+}
+
+/// Lets the workers look at what is held.
+pub(super) async fn release(bed: &Bed) {
+    let release = "update payment set next_try_at = now() where next_try_at is not null";
+    sql_query(release).execute(&mut bed.sql("payment").await).await.unwrap();
 }

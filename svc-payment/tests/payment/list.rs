@@ -12,11 +12,12 @@ use serde_json::json;
 use stack::bed::Bed;
 
 use super::ledger::{canceled, order, settled};
+use crate::provider::Provider;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
-    let bed = Bed::start().await;
-    let _running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
     let (alice, bob, staff, admin) = (bed.customer(), bed.customer(), bed.staff(), bed.admin());
     let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
     svc_order_knows(&bed, &placed).await;
@@ -28,7 +29,7 @@ async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
     assert_eq!(seen.status, 200, "{seen}");
     assert_eq!(seen.json["data"].as_array().unwrap().len(), 1, "{seen}");
     assert!(seen.text("/data/0/id").starts_with("pay_"), "{seen}");
-    let reference = payment.provider_reference.unwrap();
+    let (reference, operations) = (payment.provider_reference.unwrap(), provider.operations().await);
     for (pointer, expected) in [
         ("/data/0/order_id", json!(placed.order_id)),
         ("/data/0/amount", json!({"amount": 1299, "currency": "EUR"})),
@@ -38,10 +39,13 @@ async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
         ("/data/0/attempt", json!(1)),
         ("/data/0/decline_reason", json!(null)),
         ("/data/0/provider_reference", json!(reference)),
-        ("/data/0/transactions/0/kind", json!("capture")),
+        ("/data/0/transactions/0/kind", json!("authorize")),
         ("/data/0/transactions/0/amount", json!({"amount": 1299, "currency": "EUR"})),
-        ("/data/0/transactions/0/provider_reference", json!(reference)),
-        ("/data/0/transactions/1", json!(null)),
+        ("/data/0/transactions/0/provider_reference", json!(operations[0].reference)),
+        ("/data/0/transactions/1/kind", json!("capture")),
+        ("/data/0/transactions/1/amount", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/transactions/1/provider_reference", json!(operations[1].reference)),
+        ("/data/0/transactions/2", json!(null)),
     ] {
         assert_eq!(seen.at(pointer), &expected, "{pointer} in {seen}");
     }
@@ -58,8 +62,8 @@ async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_payment_says_why_and_has_an_empty_ledger() {
-    let bed = Bed::start().await;
-    let _running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
     let alice = bed.customer();
     let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_insufficient_funds") };
     bed.publish(&placed).await;
@@ -72,8 +76,8 @@ async fn a_declined_payment_says_why_and_has_an_empty_ledger() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refund_is_shown_beside_the_capture() {
-    let bed = Bed::start().await;
-    let _running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
     let alice = bed.customer();
     let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
     bed.publish(&placed).await;
@@ -84,10 +88,10 @@ async fn a_refund_is_shown_beside_the_capture() {
     for (pointer, expected) in [
         ("/data/0/status", json!("succeeded")),
         ("/data/0/refunded", json!({"amount": 1299, "currency": "EUR"})),
-        ("/data/0/transactions/0/kind", json!("capture")),
-        ("/data/0/transactions/1/kind", json!("refund")),
-        ("/data/0/transactions/1/amount", json!({"amount": 1299, "currency": "EUR"})),
-        ("/data/0/transactions/2", json!(null)),
+        ("/data/0/transactions/1/kind", json!("capture")),
+        ("/data/0/transactions/2/kind", json!("refund")),
+        ("/data/0/transactions/2/amount", json!({"amount": 1299, "currency": "EUR"})),
+        ("/data/0/transactions/3", json!(null)),
     ] {
         assert_eq!(seen.at(pointer), &expected, "{pointer} in {seen}");
     }
@@ -95,8 +99,8 @@ async fn a_refund_is_shown_beside_the_capture() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_whose_payment_is_not_there_yet_has_none() {
-    let bed = Bed::start().await;
-    let _running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
     let (alice, bob, staff) = (bed.customer(), bed.customer(), bed.staff());
     let placed = OrderPlaced { user_id: alice.user_id(), ..order("sandbox_ok") };
     let path = format!("/v1/orders/{}/payments", placed.order_id);
@@ -145,8 +149,8 @@ async fn svc_order_knows(bed: &Bed, order: &OrderPlaced) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_order_is_not_found() {
-    let bed = Bed::start().await;
-    let _running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
     svc_order_knows(&bed, &order("sandbox_ok")).await;
     let staff = bed.staff();
     for id in [

@@ -4,16 +4,17 @@ use diesel::{sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::payment::PaymentRefunded,
-    types::{OrderId, PaymentId, RefundId, UserId},
+    types::{OrderId, RefundId},
 };
 use stack::bed::Bed;
 
-use super::ledger::{assert_captured, assert_refunded, canceled, kept, order, settled, taken, when};
+use super::ledger::{assert_captured, assert_refunded, canceled, kept, order, payment_when, settled, taken, when};
+use crate::provider::Provider;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_declined_refund_changes_nothing_but_its_own_row() {
-    let bed = Bed::start().await;
-    let _running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
     let order = order("sandbox_refund_declined");
     bed.publish(&order).await;
     let before = settled(&bed, order.order_id).await;
@@ -25,16 +26,19 @@ async fn a_declined_refund_changes_nothing_but_its_own_row() {
     taken(&bed, 3).await;
     when(&bed, "there is one refund", "select count(*) from refund", 1).await;
     assert_eq!(settled(&bed, order.order_id).await, before);
-    assert_captured(&bed, 1).await;
-    assert_refunded(&bed, 0).await;
+    assert_refunded(&bed, &provider, 0).await;
     assert_eq!(kept(&bed).await, 1299);
+    let broken = bed.broken_invariants("payment").await;
+    assert_eq!(broken.len(), 1, "somebody has to see to it: {broken:#?}");
+    assert_eq!(broken[0].invariant, "no canceled order keeps money of the customer's");
+    assert!(broken[0].violations[0].starts_with(&order.order_id.to_string()), "{broken:#?}");
     bed.no_event::<PaymentRefunded>(|_| true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_refund_is_waited_for() {
-    let bed = Bed::start().await;
-    let running = bed.run(svc_payment::service()).await;
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let running = provider.run(&bed).await;
     let order = order("sandbox_slow");
     bed.publish(&order).await;
     settled(&bed, order.order_id).await;
@@ -43,72 +47,57 @@ async fn a_slow_refund_is_waited_for() {
     // Stopping finishes what was begun.
     running.stop().await;
     when(&bed, "it was asked once", "select count(*) from refund where tries = 1 and status = 'succeeded'", 1).await;
-    assert_refunded(&bed, 1).await;
+    assert_refunded(&bed, &provider, 1).await;
     assert_eq!(kept(&bed).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_before_the_call_ends_in_one_refund() {
-    let bed = Bed::start().await;
-    bed.run(svc_payment::service()).await.stop().await;
-    let order = leave_behind(&bed).await;
-    let _running = bed.run(svc_payment::service()).await;
-    bed.event(|event: &PaymentRefunded| event.order_id == order).await;
-    assert_refunded(&bed, 1).await;
+async fn a_crash_before_or_after_the_call_ends_in_one_refund() {
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let running = provider.run(&bed).await;
+    let (before, after) = (order("sandbox_ok"), order("sandbox_ok"));
+    for order in [&before, &after] {
+        bed.publish(order).await;
+        settled(&bed, order.order_id).await;
+    }
+    running.stop().await;
+    for order in [&before, &after] {
+        leave_behind(&bed, order.order_id).await;
+    }
+    let charge = payment_when(&bed, after.order_id, "it is there", |_| true).await.provider_reference.unwrap();
+    provider.refund(&format!("order:{}:refund:canceled", after.order_id), &charge, 1299).await;
+    let _running = provider.run(&bed).await;
+    for order in [&before, &after] {
+        bed.event(|event: &PaymentRefunded| event.order_id == order.order_id).await;
+    }
+    assert_refunded(&bed, &provider, 2).await;
+    assert_captured(&bed, &provider, 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_crash_after_the_call_keeps_the_first_refund() {
-    let bed = Bed::start().await;
-    bed.run(svc_payment::service()).await.stop().await;
-    let order = leave_behind(&bed).await;
+async fn a_lost_answer_is_looked_up_not_refunded_again() {
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
+    for method in ["sandbox_timeout_then_ok", "sandbox_error_replayed"] {
+        let order = order(method);
+        bed.publish(&order).await;
+        settled(&bed, order.order_id).await;
+        bed.publish(&canceled(&order)).await;
+        bed.event(|event: &PaymentRefunded| event.order_id == order.order_id).await;
+    }
+    assert_refunded(&bed, &provider, 2).await;
+}
+
+/// The refund of a captured payment that was claimed once, and then the process was gone.
+async fn leave_behind(bed: &Bed, order: OrderId) {
     sql_query(
-        "insert into sandbox_refund (idempotency_key, charge_reference, amount, outcome, reference)
-         values ($1, 'sandbox_charged', 1299, 'succeeded', 'sandbox_first')",
+        "insert into refund (id, payment_id, amount, key, tries, traceparent, request_id)
+         select $1, id, amount, $3, 1, '', '' from payment where order_id = $2",
     )
-    .bind::<sql_types::Text, _>(format!("order:{order}:refund:1"))
+    .bind::<sql_types::Uuid, _>(RefundId::new())
+    .bind::<sql_types::Uuid, _>(order)
+    .bind::<sql_types::Text, _>(format!("order:{order}:refund:canceled"))
     .execute(&mut bed.sql("payment").await)
     .await
     .unwrap();
-    let _running = bed.run(svc_payment::service()).await;
-    bed.event(|event: &PaymentRefunded| event.order_id == order).await;
-    let first = "select count(*) from transaction where kind = 'refund' and provider_reference = 'sandbox_first'";
-    when(&bed, "the first refund is the one", first, 1).await;
-    assert_refunded(&bed, 1).await;
-}
-
-/// A captured payment of 12.99 EUR whose refund was claimed once, and then the process was gone.
-async fn leave_behind(bed: &Bed) -> OrderId {
-    let (order, payment) = (OrderId::new(), PaymentId::new());
-    let mut sql = bed.sql("payment").await;
-    sql_query(
-        "insert into sandbox_charge (idempotency_key, amount, currency, method, outcome, reference)
-         values ($1, 1299, 'EUR', 'sandbox_ok', 'succeeded', 'sandbox_charged')",
-    )
-    .bind::<sql_types::Text, _>(format!("order:{order}:capture:1"))
-    .execute(&mut sql)
-    .await
-    .unwrap();
-    sql_query(
-        "insert into payment (id, order_id, user_id, amount, currency, method, status, tries, provider_reference,
-                              next_try_at, traceparent, request_id)
-         values ($1, $2, $3, 1299, 'EUR', 'sandbox_ok', 'succeeded', 1, 'sandbox_charged', null, '', '')",
-    )
-    .bind::<sql_types::Uuid, _>(payment)
-    .bind::<sql_types::Uuid, _>(order)
-    .bind::<sql_types::Uuid, _>(UserId::new())
-    .execute(&mut sql)
-    .await
-    .unwrap();
-    sql_query(
-        "insert into refund (id, payment_id, amount, key, tries, traceparent, request_id)
-         values ($1, $2, 1299, $3, 1, '', '')",
-    )
-    .bind::<sql_types::Uuid, _>(RefundId::new())
-    .bind::<sql_types::Uuid, _>(payment)
-    .bind::<sql_types::Text, _>(format!("order:{order}:refund:1"))
-    .execute(&mut sql)
-    .await
-    .unwrap();
-    order
 }

@@ -7,7 +7,9 @@ use super::*;
 fn any_change() -> impl Strategy<Value = Change> {
     let payment = || PaymentId::new();
     prop_oneof![
-        Just(()).prop_map(move |()| Change::Confirm(payment())),
+        Just(()).prop_map(move |()| Change::Pay(payment())),
+        Just(Change::Confirm),
+        Just(Change::Cancel(CancelReason::OutOfStock)),
         Just(()).prop_map(move |()| Change::CaptureLate(payment())),
         Just(Change::Cancel(CancelReason::PaymentFailed)),
         Just(Change::Cancel(CancelReason::PaymentTimeout)),
@@ -22,10 +24,10 @@ fn any_change() -> impl Strategy<Value = Change> {
 /// What the CHECK constraints of the table say.
 fn is_consistent(state: State) -> bool {
     use PaymentStatus as P;
-    let paid = matches!(state.payment, P::Captured | P::PartiallyRefunded | P::Refunded);
+    let paid = state.payment.has_money();
     let canceled = state.fulfillment == FulfillmentStatus::Canceled;
     match state.order {
-        OrderStatus::Pending => matches!(state.payment, P::Awaiting | P::Authorized) && !canceled,
+        OrderStatus::Pending => !matches!(state.payment, P::Failed | P::Canceled) && !canceled,
         OrderStatus::Confirmed | OrderStatus::Completed => paid && !canceled,
         OrderStatus::Canceled => !matches!(state.payment, P::Awaiting | P::Authorized) && canceled,
     }
@@ -82,14 +84,35 @@ fn a_decline_is_told_from_a_cancellation() {
     assert_eq!(after(CancelReason::Customer), PaymentStatus::Canceled);
 }
 
+/// An order that is paid and has its goods.
+fn confirmed() -> State {
+    State::PLACED.after(Change::Pay(PaymentId::new())).unwrap().after(Change::Confirm).unwrap()
+}
+
+#[test]
+fn goods_are_secured_or_missed_once_the_money_is_there() {
+    let out_of_stock = Change::Cancel(CancelReason::OutOfStock);
+    assert!(State::PLACED.after(Change::Confirm).is_err() && State::PLACED.after(out_of_stock).is_err());
+    let paid = State::PLACED.after(Change::Pay(PaymentId::new())).unwrap();
+    assert_eq!((paid.order, paid.payment), (OrderStatus::Pending, PaymentStatus::Captured));
+    let missed = paid.after(out_of_stock).unwrap();
+    assert_eq!(
+        (missed.order, missed.payment),
+        (OrderStatus::Canceled, PaymentStatus::Captured),
+        "the money is still ours"
+    );
+    for reason in [CancelReason::Customer, CancelReason::PaymentTimeout, CancelReason::PaymentFailed] {
+        assert!(paid.after(Change::Cancel(reason)).is_err(), "{reason:?} gave up a paid order");
+    }
+}
+
 #[test]
 fn only_a_paid_order_is_completed_and_only_money_that_came_goes_back() {
-    let payment = PaymentId::new();
-    let confirmed = State::PLACED.after(Change::Confirm(payment)).unwrap();
+    let confirmed = confirmed();
     let completed = confirmed.after(Change::Complete).unwrap();
     assert_eq!((completed.order, completed.fulfillment), (OrderStatus::Completed, FulfillmentStatus::Fulfilled));
     let canceled = State::PLACED.after(Change::Cancel(CancelReason::Customer)).unwrap();
-    let late = canceled.after(Change::CaptureLate(payment)).unwrap();
+    let late = canceled.after(Change::CaptureLate(PaymentId::new())).unwrap();
     for paid in [confirmed, completed, late] {
         let some = paid.after(Change::RefundSome(1)).unwrap();
         assert_eq!(some, State { payment: PaymentStatus::PartiallyRefunded, ..paid });
@@ -105,9 +128,7 @@ fn only_a_paid_order_is_completed_and_only_money_that_came_goes_back() {
 
 #[test]
 fn an_illegal_change_is_a_sentence() {
-    let payment = PaymentId::new();
-    let confirmed = State::PLACED.after(Change::Confirm(payment)).unwrap();
-    let refused = confirmed.after(Change::Cancel(CancelReason::Customer)).unwrap_err();
+    let refused = confirmed().after(Change::Cancel(CancelReason::Customer)).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "Cancel(Customer) is not possible for an order that is confirmed, its payment captured, its fulfilment not_fulfilled"

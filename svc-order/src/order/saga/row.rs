@@ -1,0 +1,153 @@
+//! The saga's row: which step an order is at, by when it should be over, and who looks at it next.
+//!
+//! | queue | its rows | what is done |
+//! |---|---|---|
+//! | [`WorkQueue::Stock`] | `securing_stock` | [`super::stock`]: due at once, and again until there is an answer |
+//! | [`WorkQueue::Overdue`] | every other step that waits | [`super::overdue`]: due when the deadline is over |
+//!
+//! The trap: leases and deadlines are counted by the database's clock, so that instances need not agree on the time.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use diesel::{Insertable, QueryableByName, insert_into, sql_query, sql_types};
+use diesel_async::RunQueryDsl;
+use nats::{
+    database::{Database, DatabaseError, Tx},
+    telemetry::Trace,
+    types::OrderId,
+};
+
+use super::Step;
+use crate::{Orders, schema::order_saga};
+
+/// How long a claimed row is left to its claimer. Looking twice is harmless: whoever settles, decides on the locked order.
+const LEASE: Duration = Duration::from_secs(6);
+
+/// The row of a new order.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = order_saga)]
+pub(crate) struct NewSaga {
+    order_id: OrderId,
+    step: Step,
+    deadline: DateTime<Utc>,
+    due_at: DateTime<Utc>,
+    traceparent: String,
+    request_id: String,
+}
+
+impl NewSaga {
+    /// The saga of an order that waits for its payment until `deadline`.
+    pub(crate) fn of(order_id: OrderId, deadline: DateTime<Utc>, trace: &Trace) -> Self {
+        let (traceparent, request_id) = (trace.traceparent(), trace.request_id().to_owned());
+        Self { order_id, step: Step::AwaitingPayment, deadline, due_at: deadline, traceparent, request_id }
+    }
+
+    /// Writes all of them, in one statement.
+    pub(crate) async fn write_all(sagas: &[Self], tx: &mut Tx) -> diesel::QueryResult<()> {
+        insert_into(order_saga::table).values(sagas).execute(tx).await.map(drop)
+    }
+}
+
+/// The order comes to `step`: its deadline begins, and whoever works on the step is woken.
+pub(crate) async fn enter(tx: &mut Tx, service: &Orders, order: OrderId, step: Step) -> diesel::QueryResult<()> {
+    let allowance = step.allowance(service.payment_timeout).map(seconds);
+    let due_in = if step == Step::SecuringStock { Some(0) } else { allowance };
+    sql_query(
+        "update order_saga
+         set step = $2, tries = 0, deadline = now() + $3 * interval '1 second', due_at = now() + $4 * interval '1 second'
+         where order_id = $1",
+    )
+    .bind::<sql_types::Uuid, _>(order)
+    .bind::<sql_types::Text, _>(step)
+    .bind::<sql_types::Nullable<sql_types::Integer>, _>(allowance)
+    .bind::<sql_types::Nullable<sql_types::Integer>, _>(due_in)
+    .execute(tx)
+    .await?;
+    if step == Step::SecuringStock {
+        tx.wake(&service.stock);
+    }
+    Ok(())
+}
+
+/// Which rows a worker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkQueue {
+    /// Paid orders whose goods are to be secured.
+    Stock,
+    /// Orders that have waited for too long.
+    Overdue,
+}
+
+/// A row that is due, leased to us.
+#[derive(Debug, Clone, QueryableByName)]
+pub(crate) struct Due {
+    #[diesel(sql_type = sql_types::Uuid)]
+    pub(super) order_id: OrderId,
+    #[diesel(sql_type = sql_types::Text)]
+    pub(super) step: Step,
+    /// How long the deadline is over; negative before it.
+    #[diesel(sql_type = sql_types::Integer)]
+    pub(super) seconds_late: i32,
+    #[diesel(sql_type = sql_types::Integer)]
+    pub(super) tries: i32,
+    #[diesel(sql_type = sql_types::Text)]
+    traceparent: String,
+    #[diesel(sql_type = sql_types::Text)]
+    request_id: String,
+}
+
+/// Takes the rows that have been due for longest, for the time of a lease. One statement, its own transaction; what
+/// another instance is looking at is left to it.
+pub(super) async fn claim(database: &Database, queue: WorkQueue, at_most: i64) -> Result<Vec<Due>, DatabaseError> {
+    let steps: &[Step] = match queue {
+        WorkQueue::Stock => &[Step::SecuringStock],
+        WorkQueue::Overdue => &[Step::AwaitingPayment, Step::AwaitingRefund],
+    };
+    let claimed = sql_query(
+        "with due as materialized (
+             select order_id from order_saga where step = any($1) and due_at <= now()
+             order by due_at limit $2 for update skip locked)
+         update order_saga set tries = tries + 1, due_at = now() + $3 * interval '1 second'
+         from due where order_saga.order_id = due.order_id
+         returning order_saga.order_id, step, tries, traceparent, request_id,
+                   extract(epoch from now() - deadline)::integer as seconds_late",
+    )
+    .bind::<sql_types::Array<sql_types::Text>, _>(steps)
+    .bind::<sql_types::BigInt, _>(at_most)
+    .bind::<sql_types::Integer, _>(seconds(LEASE))
+    .load(&mut database.connection().await?)
+    .await?;
+    Ok(claimed)
+}
+
+impl Due {
+    /// Ends the lease; the row is due again after `delay`, unless the order has moved.
+    pub(super) async fn try_later(&self, database: &Database, delay: Duration) {
+        let later = async {
+            sql_query(
+                "update order_saga set due_at = now() + $4 * interval '1 millisecond'
+                 where order_id = $1 and step = $2 and tries = $3",
+            )
+            .bind::<sql_types::Uuid, _>(self.order_id)
+            .bind::<sql_types::Text, _>(self.step)
+            .bind::<sql_types::Integer, _>(self.tries)
+            .bind::<sql_types::Integer, _>(i32::try_from(delay.as_millis()).unwrap_or(i32::MAX))
+            .execute(&mut database.connection().await?)
+            .await?;
+            Ok::<_, DatabaseError>(())
+        };
+        if let Err(error) = later.await {
+            tracing::warn!(order_id = %self.order_id, %error, "the order is looked at again when its lease has run out");
+        }
+    }
+
+    /// The request that the order came with.
+    pub(super) fn trace(&self) -> Trace {
+        Trace::continued(Some(&self.traceparent), Some(&self.request_id))
+    }
+}
+
+fn seconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,245 @@
+//! Reconciliation: the provider's statement is read on and compared with our ledger.
+//!
+//! | difference | what happens |
+//! |---|---|
+//! | the provider did it, the ledger does not know it | it is written down as if we had looked it up ([`crate::payment::settle`]) |
+//! | that is not possible: it is not ours, or contradicts what we know | it is kept with the reason, logged, and told by the audit |
+//! | the ledger has it, the statement has not | the same |
+//! | the provider has forgotten what it once stated | the same |
+//!
+//! The lines are kept, so that what differs is a query over two tables (the view `reconciliation_difference`) and not a
+//! matter of who was looking when.
+//!
+//! Trap: what is being written down this moment differs as well. Settling it is harmless; telling of it waits for a minute.
+
+use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods, Insertable, IntoSql, QueryDsl, QueryableByName, insert_into, sql_query, sql_types};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use nats::database::{Connection, DatabaseError};
+
+use crate::{
+    Payments,
+    payment::{
+        TransactionKind,
+        settle::{Unsettled, locate, settle},
+    },
+    provider::{Operation, Statement, Unknown},
+    schema::{statement, statement_line},
+};
+
+/// How many lines are read at a time.
+const PAGE: usize = 500;
+/// How many pages one run reads at most.
+const PAGES: usize = 200;
+/// How many payments one run settles at most.
+const SETTLED: i64 = 200;
+
+/// Why a run ended early; the next one goes on.
+#[derive(Debug)]
+pub(crate) struct Interrupted(String);
+
+impl std::fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<Unknown> for Interrupted {
+    fn from(Unknown(reason): Unknown) -> Self {
+        Self(reason)
+    }
+}
+
+impl From<DatabaseError> for Interrupted {
+    fn from(error: DatabaseError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<diesel::result::Error> for Interrupted {
+    fn from(error: diesel::result::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+#[derive(Insertable)]
+#[diesel(table_name = statement_line)]
+struct NewLine<'a> {
+    reference: &'a str,
+    sequence: i64,
+    payment: &'a str,
+    kind: TransactionKind,
+    amount: i64,
+    refusal: Option<&'a str>,
+}
+
+#[derive(QueryableByName)]
+struct Missing {
+    #[diesel(sql_type = sql_types::Text)]
+    payment: String,
+}
+
+#[derive(QueryableByName)]
+struct Difference {
+    #[diesel(sql_type = sql_types::Text)]
+    reference: String,
+    #[diesel(sql_type = sql_types::Text)]
+    difference: String,
+}
+
+/// Reads the statement on, writes down what the ledger does not know, and logs what stays different, for an hour; the audit
+/// tells of it as long as it does.
+pub(crate) async fn reconcile(payments: Payments) -> Result<(), Interrupted> {
+    read_on(&payments).await?;
+    compare(&payments).await?;
+    for missing in missing(&payments).await? {
+        if let Some(problem) = write_down(&payments, &missing.payment).await? {
+            doubt(&payments, &missing.payment, &problem).await?;
+        }
+    }
+    compare(&payments).await?;
+    let mut connection = payments.database.connection().await?;
+    let fresh =
+        "select reference, difference from reconciliation_difference where since > now() - interval '1 hour' limit 20";
+    let differences: Vec<Difference> = sql_query(fresh).load(&mut connection).await?;
+    for Difference { reference, difference } in differences {
+        tracing::error!(reference, difference, "our ledger and the provider's statement differ");
+    }
+    Ok(())
+}
+
+/// Reads the statement to its end, page by page; nobody waits for the provider with a connection in hand.
+async fn read_on(payments: &Payments) -> Result<(), Interrupted> {
+    for _ in 0..PAGES {
+        let mut connection = payments.database.connection().await?;
+        let now = diesel::dsl::now.into_sql::<sql_types::Timestamptz>();
+        let (after, now): (i64, DateTime<Utc>) =
+            statement::table.select((statement::sequence, now)).first(&mut connection).await?;
+        drop(connection);
+        let Statement { data, last } = payments.provider.statement(after, PAGE).await?;
+        let mut tx = payments.database.begin().await?;
+        import(&mut tx, &data).await?;
+        if last < after {
+            forgotten(&mut tx, last).await?;
+        }
+        let read = data.last().map_or(after, |line| line.sequence);
+        let complete = data.len() < PAGE;
+        // Of two instances the one that read further counts.
+        sql_query(
+            "update statement set sequence = greatest(sequence, $1),
+                 complete_until = case when $2 then greatest(complete_until, $3) else complete_until end",
+        )
+        .bind::<sql_types::BigInt, _>(read)
+        .bind::<sql_types::Bool, _>(complete)
+        .bind::<sql_types::Timestamptz, _>(now)
+        .execute(&mut tx)
+        .await?;
+        tx.commit().await?;
+        if complete {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn import(connection: &mut AsyncPgConnection, lines: &[Operation]) -> Result<(), Interrupted> {
+    let lines: Vec<NewLine<'_>> = lines
+        .iter()
+        .map(|line| NewLine {
+            reference: &line.reference,
+            sequence: line.sequence,
+            payment: &line.payment,
+            kind: line.kind,
+            amount: line.amount.amount,
+            refusal: line.refusal.as_deref(),
+        })
+        .collect();
+    insert_into(statement_line::table).values(&lines).on_conflict_do_nothing().execute(connection).await?;
+    Ok(())
+}
+
+/// The provider's statement is shorter than it was.
+async fn forgotten(connection: &mut AsyncPgConnection, last: i64) -> Result<(), Interrupted> {
+    let doubted = diesel::update(statement_line::table.filter(statement_line::sequence.gt(last)))
+        .filter(statement_line::problem.is_null())
+        .set(statement_line::problem.eq("the provider stated it once, and does not any more"))
+        .execute(connection)
+        .await?;
+    if doubted > 0 {
+        tracing::error!(operations = doubted, "the provider has forgotten what it had stated");
+    }
+    Ok(())
+}
+
+/// Marks the lines that the ledger says as well.
+async fn compare(payments: &Payments) -> Result<(), Interrupted> {
+    let mut connection = payments.database.connection().await?;
+    sql_query(
+        "update statement_line line set matched = true from transaction
+         where not line.matched and line.refusal is null and transaction.provider_reference = line.reference
+           and transaction.kind = line.kind and transaction.amount = line.amount",
+    )
+    .execute(&mut connection)
+    .await?;
+    Ok(())
+}
+
+/// The payments of which the provider did something that the ledger does not know.
+async fn missing(payments: &Payments) -> Result<Vec<Missing>, Interrupted> {
+    let mut connection = payments.database.connection().await?;
+    let missing = sql_query(
+        "select line.payment from statement_line line
+         where not line.matched and line.refusal is null
+           and not exists (select from transaction where transaction.provider_reference = line.reference)
+         group by line.payment order by min(line.problem) nulls first, min(line.sequence) limit $1",
+    )
+    .bind::<sql_types::BigInt, _>(SETTLED)
+    .load(&mut connection)
+    .await?;
+    Ok(missing)
+}
+
+/// Has written down what the provider did of a payment; or why that cannot be.
+async fn write_down(payments: &Payments, reference: &str) -> Result<Option<String>, Interrupted> {
+    let Some(seen) = payments.provider.payment(reference).await? else {
+        return Ok(Some("the provider states it, and does not know the payment".to_owned()));
+    };
+    let Some(payment) = locate(&payments.database, &seen).await? else {
+        return Ok(Some(format!("no payment of ours was to be authorized as {}", seen.authorization)));
+    };
+    match settle(payments, payment, &seen, None).await {
+        Ok(settled) => {
+            tracing::info!(%payment, status = %settled.payment.status, "reconciled");
+            resolve(payments, reference).await?;
+            Ok(None)
+        }
+        Err(Unsettled::Database(error)) => Err(error.into()),
+        Err(Unsettled::Contradiction(reason)) => Ok(Some(reason)),
+    }
+}
+
+/// Keeps why the lines of a payment cannot be brought together with the ledger.
+async fn doubt(payments: &Payments, reference: &str, problem: &str) -> Result<(), Interrupted> {
+    let mut connection: Connection = payments.database.connection().await?;
+    sql_query(
+        "update statement_line line set problem = $2
+         where line.payment = $1 and line.refusal is null and line.problem is distinct from $2
+           and not exists (select from transaction where transaction.provider_reference = line.reference)",
+    )
+    .bind::<sql_types::Text, _>(reference)
+    .bind::<sql_types::Text, _>(problem)
+    .execute(&mut connection)
+    .await?;
+    Ok(())
+}
+
+/// What was a problem before is none any more.
+async fn resolve(payments: &Payments, reference: &str) -> Result<(), Interrupted> {
+    let mut connection: Connection = payments.database.connection().await?;
+    diesel::update(statement_line::table.filter(statement_line::payment.eq(reference)))
+        .filter(statement_line::problem.is_not_null())
+        .set(statement_line::problem.eq(None::<String>))
+        .execute(&mut connection)
+        .await?;
+    Ok(())
+}
