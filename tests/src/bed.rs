@@ -11,16 +11,20 @@ mod broker;
 mod client;
 
 use std::{
+    process::Command,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
-use diesel_async::{AsyncConnection, AsyncPgConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 use futures_util::StreamExt;
 use nats::{
     config::Settings,
     connect::inbox_prefix,
-    contracts::{Call, Event},
+    contracts::{
+        Call, Event,
+        operations::{Audit, AuditCheck},
+    },
     identity::{Identity, Role},
     invoke::{CallError, Caller, OK, OUTCOME, REFUSED},
     manifest::Manifest,
@@ -34,8 +38,11 @@ pub use client::{Answer, Client, Request};
 
 use crate::{
     mail::MailCatcher,
+    ports,
     postgres::{Data, Postgres},
+    process::Process,
     scratch::Scratch,
+    tools,
     wait::wait_for,
 };
 
@@ -77,17 +84,45 @@ impl Bed {
         service: Service<S>,
         settings: &[(&str, &str)],
     ) -> Running {
-        let manifest = service.manifest().clone();
-        let door = self.door.lock().await;
-        self.admit(&manifest).await;
-        let name = manifest.service;
-        let mut all = self.broker.settings(&name).with("DATABASE_URL", self.database_url(&name).await);
-        drop(door);
+        let name = service.manifest().service.clone();
+        let mut all = self.admitted(service.manifest()).await;
         for (setting, value) in settings {
             all = all.with(setting, *value);
         }
         nats::telemetry::start(&log()).unwrap_or_else(|error| panic!("{error}"));
         service.start(all).await.unwrap_or_else(|error| panic!("{name} does not start: {error}"))
+    }
+
+    /// As [`Bed::run_with`], but in a process of its own, to be killed: the service's program, built beside the test.
+    pub async fn spawn<S: Clone + Send + Sync + 'static>(
+        &self,
+        service: &Service<S>,
+        settings: &[(&str, &str)],
+    ) -> Process {
+        let name = format!("svc-{}", service.manifest().service);
+        let ops = format!("127.0.0.1:{}", ports::free().unwrap_or_else(|error| panic!("{error}")));
+        let mut command = Command::new(tools::built(&name).unwrap_or_else(|error| panic!("{error}")));
+        let all = self.admitted(service.manifest()).await;
+        for setting in ["NATS_URL", "NATS_SEED", "DATABASE_URL"] {
+            command.env(setting, all.require(setting).unwrap_or_else(|error| panic!("{error}")));
+        }
+        command.env("OPS_ADDR", &ops).env("LOG", "warn").envs(settings.iter().copied());
+        let log = self.broker.directory().join(format!("{name}.log"));
+        let process = Process::spawn(&name, command, &log).unwrap_or_else(|error| panic!("{error}"));
+        let ready = process.until_ready(BOUND, async || {
+            let answer = reqwest::get(format!("http://{ops}/readyz")).await.map_err(|error| error.to_string())?;
+            Ok::<_, String>(answer.status().is_success().then_some(()))
+        });
+        ready.await.unwrap_or_else(|error| panic!("{error}"));
+        process
+    }
+
+    /// What a process of this list needs of the world; it is let in.
+    async fn admitted(&self, manifest: &Manifest) -> Settings {
+        let _door = self.door.lock().await;
+        self.admit(manifest).await;
+        let name = &manifest.service;
+        self.broker.settings(name).with("DATABASE_URL", self.database_url(name).await)
     }
 
     /// Lets a process of this list connect, with its streams, consumers and buckets there.
@@ -158,6 +193,21 @@ impl Bed {
         Caller::new(self.broker.client().clone()).call(question).await
     }
 
+    /// As [`Bed::call`], to a service of our choice: for calls that every service answers.
+    ///
+    /// # Errors
+    /// What the service refuses, or that it is not there.
+    pub async fn call_at<C: Call>(&self, service: &str, question: &C) -> Result<C::Reply, CallError<C::Refusal>> {
+        Caller::new(self.broker.client().clone()).call_at(service, question).await
+    }
+
+    /// Has a service under test check its invariants, as the operator would: those that do not hold.
+    pub async fn broken_invariants(&self, service: &str) -> Vec<AuditCheck> {
+        let report = Caller::new(self.broker.client().clone()).call_at(service, &Audit {}).await;
+        let report = report.unwrap_or_else(|error| panic!("{service} cannot be audited: {error}"));
+        report.checks.into_iter().filter(|check| !check.holds).collect()
+    }
+
     /// Stands in for another service's answer to a call, until the test ends.
     pub async fn answer<C: Call>(&self, handler: impl Fn(C) -> Result<C::Reply, C::Refusal> + Send + Sync + 'static) {
         let client = self.broker.client().clone();
@@ -213,9 +263,28 @@ impl Bed {
         assert!(found.is_empty(), "expected no {}, found {found:?}", E::event_type());
     }
 
-    /// The subjects of the dead letters there are, and why each died.
+    /// The consumers of the dead letters there are in all services' databases, and why each died; oldest first.
     pub async fn dead_letters(&self) -> Vec<(String, String)> {
-        self.broker.dead_letters().await.unwrap_or_else(|error| panic!("{error}"))
+        let services: Vec<String> = {
+            let manifests = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);
+            manifests.iter().map(|manifest| manifest.service.clone()).collect()
+        };
+        let mut letters = Vec::new();
+        for service in services {
+            let mut sql = self.sql(&service).await;
+            let rows: Vec<Buried> = diesel::sql_query("select consumer, reason, first_at from dead_letter")
+                .load(&mut sql)
+                .await
+                .unwrap_or_else(|error| panic!("{error}"));
+            letters.extend(rows);
+        }
+        letters.sort_by_key(|letter| letter.first_at);
+        letters.into_iter().map(|letter| (letter.consumer, letter.reason)).collect()
+    }
+
+    /// What a process needs to connect as one of the users there are; `bed` may do everything.
+    pub fn settings(&self, user: &str) -> Settings {
+        self.broker.settings(user)
     }
 
     /// A raw connection as one of the users there are, and what the server refuses it.
@@ -284,6 +353,16 @@ impl Bed {
 fn log() -> Settings {
     let filter = std::env::var("LOG").unwrap_or_else(|_| "off".to_owned());
     Settings::default().with("LOG", filter).with("LOG_FORMAT", "human")
+}
+
+#[derive(diesel::QueryableByName)]
+struct Buried {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    consumer: String,
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    reason: String,
+    #[diesel(sql_type = diesel::sql_types::Timestamptz)]
+    first_at: chrono::DateTime<chrono::Utc>,
 }
 
 /// What the server refuses a user.

@@ -8,12 +8,14 @@
 //! |---|---|
 //! | the whole system, for tests and `make up` | [`system`], [`up`], [`seed`] |
 //! | a bed for the tests of one service | [`bed`] |
+//! | chaos runs | [`chaos`] |
 //! | generated documents | [`generate`] |
 //! | a child process that cannot outlive us | [`process`] |
 //! | what happens when this program ends | `cleanup` |
 //! | directories that go away | [`scratch`] |
 //! | waiting for a condition | [`wait`] |
 //! | TCP ports | [`ports`] |
+//! | faults between two programs | [`proxy`] |
 //! | PostgreSQL, NATS, Redis | [`postgres`], [`nats_server`], [`redis`] |
 //! | the mail catcher | [`mail`] |
 //! | WeasyPrint | [`weasyprint`] |
@@ -23,6 +25,7 @@
 //! (declare it before as a variable, after as a field).
 
 pub mod bed;
+pub mod chaos;
 mod cleanup;
 pub mod error;
 pub mod generate;
@@ -32,6 +35,7 @@ mod os;
 pub mod ports;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod redis;
 pub mod scratch;
 pub mod seed;

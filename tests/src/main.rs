@@ -9,7 +9,8 @@ const HELP: &str = "stack: the whole system on real parts
   stack up                start everything, with demo data, until Ctrl-C
   stack seed              put the demo data in (GATEWAY_URL, NATS_URL, NATS_SEED_FILE of the operator)
   stack generate          write the generated documents that are stale
-  stack generate --check  fail when a generated document is stale";
+  stack generate --check  fail when a generated document is stale
+  stack chaos             break the system under load (--help says how)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         ["seed"] => stack::seed::run(),
         ["generate"] => write_documents(),
         ["generate", "--check"] => check_documents(),
+        ["chaos", arguments @ ..] => stack::chaos::command(arguments),
         _ => Err(stack::StackError::new(HELP)),
     };
     match outcome {

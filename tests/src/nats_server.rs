@@ -1,8 +1,16 @@
-//! A private nats-server (from `.argosy/venv`) on the loopback interface.
+//! A private nats-server (from `.argosy/venv`) on the loopback interface: one, or a cluster of them.
+//!
+//! What can be done to a server's store beside its back stands in `store`.
 
-use std::path::Path;
+mod cluster;
+mod store;
+
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
+
+pub use cluster::NatsCluster;
+pub use store::{Damage, Snapshot};
 
 use crate::error::{Doing, with_causes};
 use crate::process::Process;
@@ -17,6 +25,7 @@ pub struct NatsServer {
     process: Process,
     port: u16,
     monitoring_port: u16,
+    store: PathBuf,
 }
 
 impl NatsServer {
@@ -36,7 +45,7 @@ impl NatsServer {
             command.envs(env.iter().copied());
             let process = Process::spawn("nats-server", command, &dir.join("nats.log"))?;
             process.until_ready(BOUND, async || healthy(monitoring_port).await).await?;
-            Ok(Self { process, port, monitoring_port })
+            Ok(Self { process, port, monitoring_port, store: store.clone() })
         })
         .await
     }
@@ -44,6 +53,11 @@ impl NatsServer {
     /// Starts it again on the same ports, after [`Process::kill`] or [`Process::terminate`].
     pub async fn restart(&mut self) -> Result<()> {
         self.process.respawn()?;
+        self.until_healthy().await
+    }
+
+    /// Waits until it accepts clients and JetStream has recovered; in a cluster, until it has caught up.
+    pub async fn until_healthy(&self) -> Result<()> {
         let port = self.monitoring_port;
         self.process.until_ready(BOUND, async || healthy(port).await).await
     }

@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::{Process, Signals};
-use crate::{Result, StackError, ports};
+use crate::{Result, StackError, os, ports};
 
 const SUPERUSER: &str = "postgres";
 /// Recovery after a crash is part of a start.
@@ -63,7 +63,7 @@ impl Postgres {
         .await
     }
 
-    /// Starts it again on the same port, after [`Process::kill`] or [`Process::terminate`].
+    /// Starts it again on the same port, after [`Postgres::crash`], [`Process::kill`] or [`Process::terminate`].
     ///
     /// The sessions of a killed server end by themselves, but only when they next look up from their work; until
     /// then the new one refuses to start, and is started again.
@@ -78,6 +78,37 @@ impl Postgres {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Ends the server and every session of it at once (-9), as a crash of the machine would.
+    ///
+    /// Killing [`Postgres::process`] alone leaves the sessions, which look up from their work only when it is done.
+    pub fn crash(&self) -> Result<()> {
+        // Held, it cannot answer the death of a session by starting anew.
+        self.process.pause()?;
+        for session in self.process.children() {
+            // One that has ended meanwhile is not reaped, so the number is still its own.
+            let _ended = os::send(session, libc::SIGKILL);
+        }
+        self.process.kill();
+        Ok(())
+    }
+
+    /// Holds the server and every session of it (SIGSTOP): connections stay, and nothing is answered.
+    pub fn pause(&self) -> Result<()> {
+        self.process.pause()?;
+        for session in self.process.children() {
+            let _ended = os::send(session, libc::SIGSTOP);
+        }
+        Ok(())
+    }
+
+    /// Lets a held server go on.
+    pub fn resume(&self) -> Result<()> {
+        for session in self.process.children() {
+            let _ended = os::send(session, libc::SIGCONT);
+        }
+        self.process.resume()
     }
 
     /// The superuser's URL of a database; `postgres` always exists.
@@ -108,8 +139,8 @@ fn settings(port: u16, data: Data) -> Vec<String> {
         "listen_addresses=127.0.0.1".to_owned(),
         // A socket's path may have no more than 107 characters; nobody needs it.
         "unix_socket_directories=".to_owned(),
-        // Seven services and the gateway, each with a pool.
-        "max_connections=200".to_owned(),
+        // Seven services, each with a pool; two instances of each in some tests.
+        "max_connections=400".to_owned(),
         // Short statements only: compiling them costs more than running them.
         "jit=off".to_owned(),
         "log_line_prefix=%m [%p] %d %u ".to_owned(),

@@ -119,6 +119,36 @@ impl Process {
         self.inner.signal(signal).doing(|| format!("send signal {signal} to {}", self.name))
     }
 
+    /// Holds the process where it is (SIGSTOP): it lives, keeps its connections, and says nothing.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(libc::SIGSTOP)
+    }
+
+    /// Lets a held process go on (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(libc::SIGCONT)
+    }
+
+    /// The numbers of its own children, as the kernel tells them now.
+    pub(crate) fn children(&self) -> Vec<u32> {
+        let parent = self.pid();
+        let numbers = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = numbers.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        numbers.filter(|number| parent_of(*number) == Some(parent)).collect()
+    }
+
+    /// The memory it holds, in bytes; 0 once it has ended.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap_or_default();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
+        resident.and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok()).unwrap_or_default() * 1024
+    }
+
+    /// Asks the process to stop, and does not wait.
+    pub fn ask_to_stop(&self) {
+        self.inner.ask_to_stop();
+    }
+
     /// Asks the process to stop and waits until it has; kills it when it takes longer than ten seconds.
     pub async fn terminate(&self) {
         self.terminate_within(PATIENCE).await;
@@ -205,6 +235,8 @@ impl Inner {
 
     pub(crate) fn ask_to_stop(&self) {
         let _ = self.signal(self.stop);
+        // One that is held does not hear it until it goes on.
+        let _ = self.signal(libc::SIGCONT);
     }
 
     fn kill(&self) {
@@ -236,6 +268,12 @@ impl Drop for Inner {
         self.ask_to_stop();
         self.wait_until(Instant::now() + PATIENCE);
     }
+}
+
+/// The parent of a process: the second value behind the name, which stands in brackets and may hold anything.
+fn parent_of(number: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 type Launched = (Command, std::io::Result<Child>);

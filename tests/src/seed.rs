@@ -138,7 +138,11 @@ pub fn run() -> Result<()> {
     runtime.doing(|| "start".to_owned())?.block_on(seed(&url, &settings, |_| ()))
 }
 
-async fn accounts(url: &str, operator: &Settings) -> Result<()> {
+/// Registers the demo accounts that are not there yet, and gives each its role.
+///
+/// # Errors
+/// The first request that is refused.
+pub async fn accounts(url: &str, operator: &Settings) -> Result<()> {
     let api = Api::anonymous(url);
     for account in ACCOUNTS {
         let body = json!({ "email": account.email, "password": account.password, "name": account.name });

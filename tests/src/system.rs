@@ -1,45 +1,87 @@
 //! The whole system: PostgreSQL, NATS, Redis, the mail catcher, every service and the gateway, each its own process.
 //!
 //! Order of start does not matter to the services (they wait for what they need); it is chosen so that the first error is
-//! the one that explains. Dropping the system stops everything.
+//! the one that explains. Dropping the system stops everything. What can be done to it while it runs (kill, hold, cut off,
+//! wipe) stands in `faults`; how one process reaches the parts, straight or through proxies, in `links`.
+//!
+//! Processes have names: that of the service (`catalog`, `gateway`, `provisioner`, `sandbox-provider`), and `catalog-2` … for
+//! further instances.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
+mod faults;
+mod links;
+
+use std::{collections::BTreeMap, path::PathBuf, process::Command, time::Duration};
+
+use nats::{
+    config::Settings,
+    topology::{PROVISIONER, Topology},
 };
 
-use nats::{config::Settings, topology::PROVISIONER};
+pub use links::Upstream;
 
 use crate::{
     Result, StackError,
     error::Doing,
     mail::MailCatcher,
-    nats_server::NatsServer,
+    nats_server::NatsCluster,
     ports,
     postgres::{Data, Postgres},
     process::Process,
     redis::Redis,
+    system::links::Links,
     tools, weasyprint,
 };
 
 /// The services, by the names that their users, databases and subjects have.
 pub const SERVICES: [&str; 7] = ["user", "catalog", "order", "payment", "shipping", "notify", "invoice"];
-const GATEWAY: &str = "gateway";
+/// The gateway's name among the processes.
+pub const GATEWAY: &str = "gateway";
+/// The name of the process that stands for a payment provider.
+pub const PROVIDER: &str = "sandbox-provider";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// How to start the system.
+/// How to start the system; [`Options::new`] gives the simplest.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where data, keys and logs go.
     pub directory: PathBuf,
     /// Whether the data has to survive.
     pub data: Data,
-    /// The gateway's port; a free one when unset.
+    /// The first gateway's port; a free one when unset.
     pub port: Option<u16>,
     /// The services' log filter.
     pub log: String,
+    /// How many processes of each service there are, and of the gateway.
+    pub instances: usize,
+    /// Whether each process reaches the parts it needs ([`Upstream`]) through proxies of its own.
+    pub proxied: bool,
+    /// How many NATS servers there are, and copies of each stream: 1 or 3.
+    pub nats_nodes: usize,
+    /// Further settings of every service, by name.
+    pub settings: BTreeMap<String, String>,
+}
+
+impl Options {
+    /// One instance of everything, without proxies, on one NATS server.
+    pub fn new(directory: impl Into<PathBuf>, data: Data) -> Self {
+        Self {
+            directory: directory.into(),
+            data,
+            port: None,
+            log: std::env::var("LOG").unwrap_or_else(|_| "info".to_owned()),
+            instances: 1,
+            proxied: false,
+            nats_nodes: 1,
+            settings: BTreeMap::new(),
+        }
+    }
+}
+
+/// What svc-payment has to know of the payment provider.
+struct Provider {
+    port: u16,
+    key: String,
+    webhook_secret: String,
 }
 
 /// A running system.
@@ -47,16 +89,17 @@ pub struct System {
     processes: BTreeMap<String, Process>,
     /// Where each process answers `/readyz`.
     ops: BTreeMap<String, String>,
-    gateway_port: u16,
+    gateway_ports: Vec<u16>,
+    links: Links,
     /// PostgreSQL.
     pub postgres: Postgres,
     /// NATS.
-    pub nats: NatsServer,
+    pub nats: NatsCluster,
     /// Redis.
     pub redis: Redis,
     /// The mail catcher.
     pub mail: MailCatcher,
-    directory: PathBuf,
+    options: Options,
 }
 
 impl System {
@@ -82,41 +125,53 @@ impl System {
         }
         let postgres = Postgres::start(&postgres_directory, None, options.data).await?;
         progress("NATS with every service's permissions");
-        let nats = start_nats(&sub("nats")?).await?;
+        let topology = Topology::embedded().doing(|| "read the topology".to_owned())?;
+        let nats = NatsCluster::start(&topology, &sub("nats")?, options.nats_nodes).await?;
         progress("Redis");
         let redis = Redis::start(&sub("redis")?, None).await?;
         progress("the mail catcher");
         let mail = MailCatcher::start(&sub("mail")?, None, None).await?;
-        let gateway_port = match options.port {
-            Some(port) => port,
-            None => ports::free()?,
-        };
+        let mut gateway_ports = Vec::new();
+        for instance in 0..options.instances {
+            let port = options.port.filter(|_| instance == 0);
+            gateway_ports.push(port.map_or_else(ports::free, Ok)?);
+        }
         let mut system = Self {
             processes: BTreeMap::new(),
             ops: BTreeMap::new(),
-            gateway_port,
+            gateway_ports,
+            links: Links::default(),
             postgres,
             nats,
             redis,
             mail,
-            directory,
+            options: options.clone(),
         };
         progress("streams, consumers and buckets");
         system.provision().await?;
+        system.spawn_provisioner()?;
+        let provider = system.spawn_provider()?;
         for service in SERVICES {
-            system.spawn_service(service, &options.log).await?;
+            for name in system.instances(service) {
+                system.spawn_service(service, &name, &provider).await?;
+            }
         }
-        system.spawn_gateway(&options.log)?;
-        for name in SERVICES.iter().chain([&GATEWAY]) {
+        system.spawn_gateways().await?;
+        for name in system.names() {
             progress(&format!("waiting for {name}"));
-            system.until_ready(name).await?;
+            system.until_ready(&name).await?;
         }
         Ok(system)
     }
 
-    /// The gateway's URL, without a path.
+    /// The first gateway's URL, without a path.
     pub fn gateway_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.gateway_port)
+        format!("http://127.0.0.1:{}", self.gateway_ports.first().copied().unwrap_or_default())
+    }
+
+    /// The URL of each gateway, in the order of their names; a client may use any.
+    pub fn gateway_urls(&self) -> Vec<String> {
+        self.gateway_ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect()
     }
 
     /// The settings of the user `operator` (or `debug`), for commands that speak NATS.
@@ -128,34 +183,34 @@ impl System {
 
     /// The file with a NATS user's seed.
     pub fn seed_file(&self, user: &str) -> PathBuf {
-        self.directory.join("nats").join(format!("{user}.nk"))
+        self.options.directory.join("nats").join(format!("{user}.nk"))
     }
 
-    /// Ends a service's process as a crash would (SIGKILL).
+    /// The name of every process of Argosy's own.
+    pub fn names(&self) -> Vec<String> {
+        self.processes.keys().cloned().collect()
+    }
+
+    /// The names of the processes of one service, or of the gateway.
+    pub fn instances(&self, service: &str) -> Vec<String> {
+        let further = (2..=self.options.instances).map(|number| format!("{service}-{number}"));
+        std::iter::once(service.to_owned()).chain(further).collect()
+    }
+
+    /// A process, to look at.
     ///
     /// # Errors
-    /// When there is no such process.
-    pub fn kill(&mut self, name: &str) -> Result<()> {
-        self.process(name)?.kill();
-        Ok(())
+    /// When there is none of this name.
+    pub fn process(&self, name: &str) -> Result<&Process> {
+        self.processes.get(name).ok_or_else(|| StackError::new(format!("there is no process {name}")))
     }
 
-    /// Starts a killed service again, and returns when it is ready.
-    ///
-    /// # Errors
-    /// When it does not come up.
-    pub async fn restart(&mut self, name: &str) -> Result<()> {
-        self.process(name)?.respawn()?;
-        self.until_ready(name).await
-    }
-
-    /// Stops everything, in an order in which nothing is missed: the gateway first.
+    /// Stops everything, in an order in which nothing is missed: the gateways first.
     pub async fn stop(self) {
-        if let Some(gateway) = self.processes.get(GATEWAY) {
-            gateway.terminate().await;
-        }
-        for (_, process) in self.processes {
-            process.terminate().await;
+        let (gateways, services): (Vec<_>, Vec<_>) =
+            self.processes.iter().partition(|(name, _)| name.starts_with(GATEWAY));
+        for processes in [gateways, services] {
+            futures_util::future::join_all(processes.iter().map(|(_, process)| process.terminate())).await;
         }
     }
 
@@ -165,13 +220,13 @@ impl System {
         Some(format!("{name} has ended; its log is {}", process.log().display()))
     }
 
-    fn process(&mut self, name: &str) -> Result<&mut Process> {
+    fn process_mut(&mut self, name: &str) -> Result<&mut Process> {
         self.processes.get_mut(name).ok_or_else(|| StackError::new(format!("there is no process {name}")))
     }
 
     async fn provision(&self) -> Result<()> {
-        let mut command = Command::new(tools::built("argosy")?);
-        command.arg("provision").env("NATS_URL", self.nats.url()).env("NATS_SEED_FILE", self.seed_file(PROVISIONER));
+        let mut command = self.provisioner()?;
+        command.arg("provision");
         let output = tokio::task::spawn_blocking(move || command.output()).await;
         let output = output.doing(|| "run argosy".to_owned())?.doing(|| "run argosy".to_owned())?;
         if output.status.success() {
@@ -180,52 +235,102 @@ impl System {
         Err(StackError::new(format!("`argosy provision` failed: {}", String::from_utf8_lossy(&output.stderr))))
     }
 
-    async fn spawn_service(&mut self, service: &str, log: &str) -> Result<()> {
-        let name = format!("argosy_{service}");
+    /// Creates again what a NATS that lost its store does not have.
+    fn spawn_provisioner(&mut self) -> Result<()> {
+        let mut command = self.provisioner()?;
+        command.args(["provision", "--watch"]);
+        self.spawn(PROVISIONER, command)
+    }
+
+    fn provisioner(&self) -> Result<Command> {
+        let mut command = Command::new(tools::built("argosy")?);
+        command.env("NATS_URL", self.nats.url()).env("NATS_SEED_FILE", self.seed_file(PROVISIONER));
+        command.env("NATS_REPLICAS", self.options.nats_nodes.to_string());
+        command.env("LOG", &self.options.log).env("LOG_FORMAT", "json");
+        Ok(command)
+    }
+
+    /// The payment provider, which remembers across restarts and tells svc-payment through the gateway.
+    fn spawn_provider(&mut self) -> Result<Provider> {
+        let directory = self.options.directory.join(PROVIDER);
+        std::fs::create_dir_all(&directory).doing(|| format!("make {}", directory.display()))?;
+        let secret = || uuid::Uuid::new_v4().simple().to_string();
+        let provider = Provider {
+            port: ports::free()?,
+            key: secret(),
+            // Hexadecimal is base64 too, and 64 characters of it are 48 bytes.
+            webhook_secret: format!("whsec_{}{}", secret(), secret()),
+        };
+        let listen = format!("127.0.0.1:{}", provider.port);
+        let mut command = Command::new(tools::built(PROVIDER)?);
+        command.env("LISTEN", &listen).env("JOURNAL", directory.join("journal")).env("API_KEY", &provider.key);
+        command.env("WEBHOOK_URL", format!("{}/v1/webhooks/payments/sandbox", self.gateway_url()));
+        command.env("WEBHOOK_SECRET", &provider.webhook_secret);
+        command.env("LOG", &self.options.log).env("LOG_FORMAT", "json");
+        self.ops.insert(PROVIDER.to_owned(), listen);
+        self.spawn(PROVIDER, command)?;
+        Ok(provider)
+    }
+
+    async fn spawn_service(&mut self, service: &str, name: &str, provider: &Provider) -> Result<()> {
+        let role = format!("argosy_{service}");
         // Local, private and thrown away with the data: the role's name is password enough.
-        let database = self.postgres.create_database(&name, &name, &name).await?;
-        let mut command = self.command(&format!("svc-{service}"), service, log)?;
+        let database = self.postgres.create_database(&role, &role, &role).await?;
+        let mut command = self.command(&format!("svc-{service}"), service, name).await?;
         let ops = format!("127.0.0.1:{}", ports::free()?);
-        command.env("DATABASE_URL", database).env("OPS_ADDR", &ops);
-        self.ops.insert(service.to_owned(), ops);
+        command.env("DATABASE_URL", self.links.postgres(name, &database)).env("OPS_ADDR", &ops);
+        self.ops.insert(name.to_owned(), ops);
         match service {
             "notify" => {
                 command.env("SMTP_URL", format!("smtp://127.0.0.1:{}", self.mail.smtp_port()));
                 command.env("PUBLIC_URL", self.gateway_url());
+            }
+            "payment" => {
+                let port = self.links.provider(name, provider.port, self.options.proxied).await?;
+                command.env("PROVIDER_URL", format!("http://127.0.0.1:{port}")).env("PROVIDER_KEY", &provider.key);
+                command.env("PROVIDER_WEBHOOK_SECRET", &provider.webhook_secret);
             }
             "invoice" => {
                 command.env("WEASYPRINT", weasyprint::binary()?);
             }
             _ => {}
         }
-        self.spawn(service, command)
+        self.spawn(name, command)
     }
 
-    fn spawn_gateway(&mut self, log: &str) -> Result<()> {
-        let mut command = self.command(GATEWAY, GATEWAY, log)?;
-        let listen = format!("127.0.0.1:{}", self.gateway_port);
-        command.env("LISTEN", &listen).env("OPS_ADDR", &listen);
-        self.ops.insert(GATEWAY.to_owned(), listen);
-        self.spawn(GATEWAY, command)
+    async fn spawn_gateways(&mut self) -> Result<()> {
+        for (name, port) in self.instances(GATEWAY).into_iter().zip(self.gateway_ports.clone()) {
+            let mut command = self.command(GATEWAY, GATEWAY, &name).await?;
+            let listen = format!("127.0.0.1:{port}");
+            command.env("LISTEN", &listen).env("OPS_ADDR", &listen);
+            self.ops.insert(name.clone(), listen);
+            self.spawn(&name, command)?;
+        }
+        Ok(())
     }
 
-    fn command(&self, program: &str, user: &str, log: &str) -> Result<Command> {
+    async fn command(&mut self, program: &str, user: &str, name: &str) -> Result<Command> {
+        if self.options.proxied {
+            self.links.lay(name, &self.nats, &self.postgres, &self.redis).await?;
+        }
         let mut command = Command::new(tools::built(program)?);
-        command.env("NATS_URL", self.nats.url()).env("NATS_SEED_FILE", self.seed_file(user));
-        command.env("REDIS_URL", self.redis.url()).env("LOG", log).env("LOG_FORMAT", "json");
+        command.env("NATS_URL", self.links.nats(name, &self.nats)).env("NATS_SEED_FILE", self.seed_file(user));
+        command.env("REDIS_URL", self.links.redis(name, &self.redis));
+        command.env("LOG", &self.options.log).env("LOG_FORMAT", "json").envs(&self.options.settings);
         Ok(command)
     }
 
     fn spawn(&mut self, name: &str, command: Command) -> Result<()> {
-        let logs = self.directory.join("logs");
+        let logs = self.options.directory.join("logs");
         std::fs::create_dir_all(&logs).doing(|| format!("make {}", logs.display()))?;
         let process = Process::spawn(name, command, &logs.join(format!("{name}.log")))?;
         self.processes.insert(name.to_owned(), process);
         Ok(())
     }
 
-    async fn until_ready(&mut self, name: &str) -> Result<()> {
-        let address = self.ops.get(name).cloned().unwrap_or_default();
+    /// Waits until a process says that it is ready; one that has no such page is ready when it runs.
+    async fn until_ready(&self, name: &str) -> Result<()> {
+        let Some(address) = self.ops.get(name) else { return Ok(()) };
         let url = format!("http://{address}/readyz");
         let look = || async {
             let answer = reqwest::get(&url).await.map_err(|error| error.to_string())?;
@@ -235,9 +340,9 @@ impl System {
     }
 }
 
-async fn start_nats(directory: &Path) -> Result<NatsServer> {
-    let config = directory.join("nats.conf");
-    let topology = nats::topology::Topology::embedded().doing(|| "read the topology".to_owned())?;
-    nats::topology::write_keys(&topology, directory).doing(|| "write the users' keys".to_owned())?;
-    NatsServer::start(&config, directory, None, &[]).await
+impl Drop for System {
+    /// Asks all at once; each is then waited for.
+    fn drop(&mut self) {
+        self.processes.values().for_each(Process::ask_to_stop);
+    }
 }

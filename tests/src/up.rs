@@ -42,7 +42,7 @@ async fn serve() -> Result<()> {
         None => ports::prefer(PORT)?,
     };
     let log = std::env::var("LOG").unwrap_or_else(|_| "info".to_owned());
-    let options = Options { directory: directory.clone(), data: Data::Kept, port: Some(port), log };
+    let options = Options { port: Some(port), log, ..Options::new(&directory, Data::Kept) };
     let step = |what: &str| say(&format!("  {:>5.1} s  {what}", started.elapsed().as_secs_f32()));
     say("Argosy is starting:");
     let starting = async {

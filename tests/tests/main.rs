@@ -1,7 +1,15 @@
 //! The whole system, end to end, and the parts it is started from.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "tests"
+)]
 
-mod crash;
+mod cluster;
+mod dead_letters;
 mod edge;
 mod events;
 mod generated;
@@ -9,5 +17,7 @@ mod journey;
 mod lifetime;
 mod parts;
 mod permissions;
+mod reliability;
 mod shop;
 mod tour;
+mod verify;

@@ -1,6 +1,6 @@
 //! The shop that the end-to-end tests meet in, and the people who come there.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -28,9 +28,11 @@ impl Shop {
     /// One of its own, for tests that break it; with data that has to survive that, or only fast.
     pub(crate) async fn open(data: Data) -> Self {
         let scratch = Scratch::new("system").unwrap();
-        let directory: PathBuf = scratch.path().to_owned();
-        let log = std::env::var("LOG").unwrap_or_else(|_| "info".to_owned());
-        let options = Options { directory, data, port: None, log };
+        Self::open_with(Options::new(scratch.path(), data), scratch).await
+    }
+
+    /// One of its own, as the options say; `scratch` is the directory they name.
+    pub(crate) async fn open_with(options: Options, scratch: Scratch) -> Self {
         let system = System::start(&options, |_| ()).await.unwrap_or_else(|error| panic!("{error}"));
         let operator = system.settings(nats::topology::OPERATOR);
         seed(&system.gateway_url(), &operator, |_| ()).await.unwrap_or_else(|error| panic!("{error}"));
@@ -115,6 +117,17 @@ impl Person {
 
     /// Orders, under a key.
     pub(crate) async fn order(&self, key: &str, sku: &str, quantity: u32, payment_method: &str) -> Answer {
+        self.try_order(key, sku, quantity, payment_method).await.expect("an answer of the gateway")
+    }
+
+    /// Orders, under a key, where there may be no answer.
+    pub(crate) async fn try_order(
+        &self,
+        key: &str,
+        sku: &str,
+        quantity: u32,
+        payment_method: &str,
+    ) -> std::result::Result<Answer, String> {
         let body = json!({
             "lines": [{ "sku": sku, "quantity": quantity }],
             "shipping_address": {
@@ -123,7 +136,9 @@ impl Person {
             "payment_method": payment_method,
             "currency": "EUR",
         });
-        Answer::of(self.request(Method::POST, "/v1/orders").header("Idempotency-Key", key).json(&body)).await
+        let request = self.request(Method::POST, "/v1/orders").header("Idempotency-Key", key).json(&body);
+        let response = request.send().await.map_err(|error| error.to_string())?;
+        Answer::read(response).await.map_err(|error| error.to_string())
     }
 
     /// Looks at `path` until its value at `pointer` is `wanted`.

@@ -17,7 +17,7 @@ use nats::{
     contracts::Event,
     manifest::Manifest,
     outbox::envelope,
-    topology::{DEAD, Permissions, Topology, provision, write_keys},
+    topology::{Permissions, Topology, provision, write_keys},
     types::EventId,
 };
 
@@ -57,6 +57,11 @@ impl Broker {
         &mut self.server
     }
 
+    /// Where keys and logs are.
+    pub(super) fn directory(&self) -> &Path {
+        self.scratch.path()
+    }
+
     /// What a process needs to connect as `user`.
     pub(super) fn settings(&self, user: &str) -> Settings {
         settings(self.scratch.path(), &self.server, user)
@@ -65,7 +70,7 @@ impl Broker {
     /// Gives the services of these lists their users, streams, consumers and buckets.
     pub(super) async fn admit(&self, manifests: &[Manifest]) -> Result<()> {
         let topology = topology(manifests);
-        provision(&self.jetstream, &topology).await.doing(|| "provision JetStream".to_owned())?;
+        provision(&self.jetstream, &topology, 1).await.doing(|| "provision JetStream".to_owned())?;
         write(self.scratch.path(), &topology)?;
         self.server.process().signal(libc::SIGHUP)?;
         let newest = manifests.last().map_or(ALL, |manifest| manifest.service.as_str());
@@ -85,7 +90,7 @@ impl Broker {
         self.server.restart().await?;
         let topology = topology(manifests);
         wait_for("JetStream to be provisioned again", Duration::from_secs(10), || async {
-            provision(&self.jetstream, &topology).await.map(Some).map_err(|error| error.to_string())
+            provision(&self.jetstream, &topology, 1).await.map(|_| Some(())).map_err(|error| error.to_string())
         })
         .await
     }
@@ -156,14 +161,6 @@ impl Broker {
             .iter()
             .map(|message| serde_json::from_slice(&message.payload).doing(|| "read an event".to_owned()))
             .collect()
-    }
-
-    pub(super) async fn dead_letters(&self) -> Result<Vec<(String, String)>> {
-        let letters = self.messages(DEAD, "dead.>").await?.into_iter().map(|message| {
-            let reason = message.headers.as_ref().and_then(|headers| headers.get("Dead-Reason"));
-            (message.subject.to_string(), reason.map(ToString::to_string).unwrap_or_default())
-        });
-        Ok(letters.collect())
     }
 
     async fn messages(&self, stream: &str, filter: &str) -> Result<Vec<jetstream::Message>> {

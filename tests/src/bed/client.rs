@@ -6,11 +6,13 @@ use std::{
 };
 
 use nats::{
-    http::{Answered, Forward},
+    connect::Requests,
+    http::{Answered, Forward, Forwarder},
     identity::Identity,
     manifest::Manifest,
     objects::Objects,
     problem::PROBLEM_JSON,
+    resilience::Policy,
     types::UserId,
 };
 use serde::Serialize;
@@ -19,7 +21,7 @@ use serde_json::Value;
 /// Sends requests for one caller.
 #[derive(Clone)]
 pub struct Client {
-    client: async_nats::Client,
+    forwarder: Forwarder,
     objects: Objects,
     manifests: Arc<Mutex<Vec<Manifest>>>,
     identity: Option<Identity>,
@@ -49,13 +51,13 @@ pub struct Answer {
 
 #[expect(clippy::panic, clippy::expect_used, reason = "a test whose request cannot be made has failed")]
 impl Client {
-    pub(super) const fn new(
+    pub(super) fn new(
         client: async_nats::Client,
         objects: Objects,
         manifests: Arc<Mutex<Vec<Manifest>>>,
         identity: Option<Identity>,
     ) -> Self {
-        Self { client, objects, manifests, identity }
+        Self { forwarder: Forwarder::new(Requests::over(client), Policy::FORWARD), objects, manifests, identity }
     }
 
     /// Who this client is.
@@ -153,7 +155,7 @@ impl Request<'_> {
             identity: self.client.identity.as_ref(),
             body: self.body.into(),
         };
-        let answered = forward.send(&self.client.client, &self.client.objects).await;
+        let answered = forward.send(&self.client.forwarder, &self.client.objects).await;
         let Answered { status, headers, body, object } =
             answered.unwrap_or_else(|error| panic!("{} {}: {error}", self.method, self.target));
         let bytes = match object {

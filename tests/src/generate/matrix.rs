@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nats::manifest::Manifest;
+use nats::manifest::{BucketEntry, Manifest};
 
 /// The page of these lists.
 pub(super) fn page(manifests: &[Manifest]) -> String {
@@ -53,14 +53,35 @@ pub(super) fn page(manifests: &[Manifest]) -> String {
             .and_then(|paths| paths.as_object());
         let count: usize =
             paths.into_iter().flatten().filter_map(|(_, item)| item.as_object()).map(serde_json::Map::len).sum();
-        if count > 0 {
+        if count > 0 && !manifest.forwards {
             let _ = writeln!(page, "| `http.{}` | {} | {count} |", manifest.service, manifest.service);
         }
     }
     page.push_str("\n## Buckets (object store)\n\n| bucket | used by |\n|---|---|\n");
+    buckets(&mut page, manifests, |manifest| &manifest.buckets);
+    page.push_str("\n## State (keys and values)\n\n| bucket | used by |\n|---|---|\n");
+    buckets(&mut page, manifests, |manifest| &manifest.states);
+    page.push_str("\n## Jobs (on a clock)\n\n| service | job | every |\n|---|---|---|\n");
+    for manifest in manifests {
+        for job in &manifest.jobs {
+            let which = if job.one_at_a_time { ", on one instance at a time" } else { "" };
+            let _ = writeln!(page, "| {} | {} | {} ms{which} |", manifest.service, job.name, job.every_ms);
+        }
+    }
+    page.push_str("\n## Work queues (in a table, with leases)\n\n| service | work |\n|---|---|\n");
+    for manifest in manifests {
+        for work in &manifest.works {
+            let _ = writeln!(page, "| {} | {work} |", manifest.service);
+        }
+    }
+    page
+}
+
+/// A line per bucket, with all who use it.
+fn buckets(page: &mut String, manifests: &[Manifest], of: fn(&Manifest) -> &[BucketEntry]) {
     let mut buckets: Vec<(&str, String)> = Vec::new();
     for manifest in manifests {
-        for bucket in &manifest.buckets {
+        for bucket in of(manifest) {
             let user = format!("{} ({})", manifest.service, if bucket.writes { "writes" } else { "reads" });
             match buckets.iter_mut().find(|(name, _)| *name == bucket.name) {
                 Some((_, users)) => {
@@ -73,17 +94,4 @@ pub(super) fn page(manifests: &[Manifest]) -> String {
     for (name, users) in buckets {
         let _ = writeln!(page, "| `{name}` | {users} |");
     }
-    page.push_str("\n## Jobs (on a clock)\n\n| service | job | every |\n|---|---|---|\n");
-    for manifest in manifests {
-        for job in &manifest.jobs {
-            let _ = writeln!(page, "| {} | {} | {} ms |", manifest.service, job.name, job.every_ms);
-        }
-    }
-    page.push_str("\n## Work queues (in a table, with leases)\n\n| service | work |\n|---|---|\n");
-    for manifest in manifests {
-        for work in &manifest.works {
-            let _ = writeln!(page, "| {} | {work} |", manifest.service);
-        }
-    }
-    page
 }

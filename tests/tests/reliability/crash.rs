@@ -98,7 +98,7 @@ async fn an_order_survives_the_death_of_nats() {
     let placed = ines.order("before", &sku, 1, "sandbox_slow").await;
     assert_eq!(placed.status, 201, "{placed}");
 
-    shop.system.nats.process().kill();
+    shop.system.nats.kill();
     shop.system.nats.restart().await.unwrap();
 
     gets_there(&shop, &ines, &placed.text("/id")).await;
@@ -112,7 +112,7 @@ async fn an_order_survives_the_death_of_postgres() {
     let placed = ines.order("before", &sku, 1, "sandbox_slow").await;
     assert_eq!(placed.status, 201, "{placed}");
 
-    shop.system.postgres.process().kill();
+    shop.system.crash_postgres().unwrap();
     shop.system.postgres.restart().await.unwrap();
 
     gets_there(&shop, &ines, &placed.text("/id")).await;
