@@ -4,7 +4,7 @@
 //! |---|---|---|---|---|---|---|
 //! | `call` | a service asking another one | the contract's, 2 s | 3 | 20 timeouts in a row | 500 ms | 256 per service |
 //! | `forward` | the gateway asking a service | 11 s | 5 | 20 timeouts in a row | 500 ms | 1024 per service |
-//! | `provider` | the payment provider | 2 s | 1 | 10 failures in a row | 1 s | 64 |
+//! | `provider` | the payment provider | 2 s | 1 | 10 failures in a row | 1 s | 128 |
 //! | `mail` | the mail server | 20 s | 1 | 5 failures in a row | 2 s | 16 |
 //!
 //! | setting | meaning | when unset |
@@ -81,7 +81,7 @@ impl Policy {
         pause: Duration::from_millis(100),
         failures: 10,
         open_for: Duration::from_secs(1),
-        at_once: 64,
+        at_once: 128,
     };
     /// The mail server.
     pub const MAIL: Self = Self {

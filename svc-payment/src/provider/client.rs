@@ -12,6 +12,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use nats::{
     config::Settings,
+    resilience::{Guard, Policy, Verdict},
     service::StartError,
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
     types::Money,
@@ -37,6 +38,7 @@ const LARGEST_ANSWER: usize = 4 << 20;
 pub(crate) struct SandboxClient {
     http: Client,
     base: Arc<str>,
+    guard: Arc<Guard>,
 }
 
 impl SandboxClient {
@@ -63,7 +65,8 @@ impl SandboxClient {
             .no_proxy()
             .build()
             .map_err(|error| StartError::Other(format!("no HTTP client can be made: {error}")))?;
-        Ok(Self { http, base: base.trim_end_matches('/').into() })
+        let guard = Arc::new(Guard::new(Policy::PROVIDER.with(settings)?, "the payment provider"));
+        Ok(Self { http, base: base.trim_end_matches('/').into(), guard })
     }
 
     /// See [`super::Provider::authorize`].
@@ -106,23 +109,46 @@ impl SandboxClient {
 
     async fn post(&self, key: &str, path: &str, body: &impl Serialize) -> Result<ProviderPayment, Unknown> {
         let request = self.http.post(format!("{}{path}", self.base)).header("Idempotency-Key", key).json(body);
-        match answer(request).await? {
+        match self.answer(request).await? {
             (StatusCode::OK, body) => read(&body),
             (status, body) => Err(told(status, &body)),
         }
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Option<T>, Unknown> {
-        match answer(self.http.get(format!("{}{path}", self.base)).query(query)).await? {
+        match self.answer(self.http.get(format!("{}{path}", self.base)).query(query)).await? {
             (StatusCode::OK, body) => read(&body).map(Some),
             (StatusCode::NOT_FOUND, _) => Ok(None),
             (status, body) => Err(told(status, &body)),
         }
     }
+
+    /// Status and body, by the policy `provider`.
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer, Unknown> {
+        let attempt = |time| {
+            let request = request.try_clone().map(|request| request.timeout(time));
+            async move {
+                let request = request.ok_or_else(|| Unknown("the request cannot be sent twice".to_owned()))?;
+                answer(request).await
+            }
+        };
+        let answered = self.guard.run(self.guard.policy().deadline, judge, attempt).await;
+        answered.unwrap_or_else(|shut| Err(Unknown(format!("the provider is left alone for a moment ({shut:?})"))))
+    }
+}
+
+type Answer = (StatusCode, Vec<u8>);
+
+/// What an answer says about the provider. Nothing is repeated here: the work queues look up first.
+fn judge(answered: &Result<Answer, Unknown>) -> Verdict {
+    match answered {
+        Ok((status, _)) if !status.is_server_error() => Verdict::Fine,
+        Ok(_) | Err(_) => Verdict::Failed { again: false },
+    }
 }
 
 /// Status and body, the whole of it within the deadline.
-async fn answer(request: RequestBuilder) -> Result<(StatusCode, Vec<u8>), Unknown> {
+async fn answer(request: RequestBuilder) -> Result<Answer, Unknown> {
     let trace = Trace::current();
     let request = request.header(TRACEPARENT, trace.traceparent()).header(REQUEST_ID, trace.request_id());
     let mut response = request.send().await.map_err(|error| broken(&error))?;

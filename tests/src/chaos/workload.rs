@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt, future::join_all, stream};
 use rand::{
     Rng, SeedableRng,
     rngs::StdRng,
@@ -38,7 +38,9 @@ use super::{
 /// How many are under way at once; past it the load is shed and counted, so that nothing here grows without bound.
 const AT_ONCE: usize = 1_500;
 /// Tokens last ten minutes.
-const SIGN_IN_EVERY: Duration = Duration::from_secs(240);
+const SIGN_IN_EVERY: Duration = Duration::from_secs(150);
+/// How many people sign in at once.
+const SIGN_IN_AT_ONCE: usize = 4;
 
 /// What was offered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -90,9 +92,12 @@ fn random(seed: u64, number: u64) -> StdRng {
 
 /// The old tokens are good for some minutes more: who cannot sign in now is signed in the next time.
 async fn sign_in_again(world: Arc<World>) {
-    for person in world.everybody() {
-        let _next_time = world.client.sign_in(person).await;
-    }
+    let people: Vec<Arc<Person>> = world.everybody().cloned().collect();
+    let signing_in = stream::iter(people).map(|person| {
+        let client = world.client.clone();
+        async move { client.sign_in(&person).await }
+    });
+    signing_in.buffer_unordered(SIGN_IN_AT_ONCE).for_each(|_next_time| async {}).await;
 }
 
 /// What happens at one tick.

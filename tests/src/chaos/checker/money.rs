@@ -45,7 +45,8 @@ pub(super) fn owed_is_held(state: &FinalState) -> Verdict {
     verdict
 }
 
-/// What staff gave back is given back, once. Refunds whose outcome nobody knows may have been made.
+/// What staff gave back is given back, once. Refunds whose outcome nobody knows may have been made. What a canceled order had
+/// paid goes back whether anybody asks or not: that is [`owed_is_held`]'s.
 pub(super) fn refunds_are_done(history: &[Record], state: &FinalState) -> Verdict {
     let mut verdict = Verdict::of("every acknowledged refund is made, once");
     let refunds = || history.iter().filter(|record| record.operation == Operation::Refund);
@@ -62,7 +63,11 @@ pub(super) fn refunds_are_done(history: &[Record], state: &FinalState) -> Verdic
         }
     }
     for (order, (certain, possible)) in asked {
-        let refunded = state.orders.get(order).map_or(0, |order| order.sum("refund"));
+        let found = state.orders.get(order);
+        if found.is_some_and(|order| !order.is_kept()) {
+            continue;
+        }
+        let refunded = found.map_or(0, |order| order.sum("refund"));
         verdict.see((certain..=certain + possible).contains(&refunded), || {
             format!("{order}: asked for {certain} (and maybe {possible} more), refunded {refunded}")
         });

@@ -322,6 +322,17 @@ fn a_refund_that_is_missing_or_made_twice() {
 }
 
 #[test]
+fn a_refund_that_nobody_had_to_ask_for() {
+    let mut run = Run::that_went_well();
+    let asked = record(Operation::Refund, "r9", 950, answer(201));
+    run.history.push(lost(Record { about: Some("ord_3".to_owned()), amount: Some(1_000), ..asked }));
+    let late = run.order("ord_3");
+    late.payment_status = "refunded".to_owned();
+    late.transactions = vec![transaction("capture", 5_000), transaction("refund", 5_000)];
+    assert!(run.verdicts().iter().all(Verdict::holds), "its money came after it was canceled, and all of it went back");
+}
+
+#[test]
 fn an_invoice_too_many_or_too_few() {
     let property = "every confirmed order has exactly one invoice";
     finds(property, "ord_1", |run| run.state.invoices.retain(|invoice| invoice.order != "ord_1"));

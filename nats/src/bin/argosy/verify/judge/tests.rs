@@ -21,19 +21,19 @@ fn order(status: &str) -> Case {
         order_id,
         status: status.to_owned(),
         payment_status: if confirmed { "captured" } else { "awaiting" }.to_owned(),
-        total: euro(100_00),
+        total: euro(10_000),
         refunded: euro(0),
         updated_at: "2026-11-20T12:00:00Z".parse().unwrap(),
     };
     let payment = AuditedPayment {
         order_id,
         status: if confirmed { "succeeded" } else { "processing" }.to_owned(),
-        captured: euro(if confirmed { 100_00 } else { 0 }),
+        captured: euro(if confirmed { 10_000 } else { 0 }),
         refunded: euro(0),
         refund_pending: euro(0),
     };
     let state = if confirmed { "sold" } else { "released" }.to_owned();
-    let invoice = AuditedInvoice { order_id, invoices: 1, total: euro(100_00), rendered: true };
+    let invoice = AuditedInvoice { order_id, invoices: 1, total: euro(10_000), rendered: true };
     let told = i64::from(confirmed);
     let mails =
         AuditedMail { order_id, confirmations: told, cancellations: i64::from(canceled), invoices: told, unsent: 0 };
@@ -74,14 +74,14 @@ fn nothing_is_wrong_with_an_order_that_has_what_belongs_to_it() {
 fn a_confirmed_order_has_its_money() {
     use Invariant::Paid;
     assert_eq!(violated("confirmed", edit!(payment.captured = euro(0))), [Paid], "confirmed without a capture");
-    assert_eq!(violated("confirmed", edit!(payment.captured = euro(200_00))), [Paid], "captured twice");
-    assert_eq!(violated("confirmed", edit!(payment.refunded = euro(10_00))), [Paid], "the order does not know");
-    assert_eq!(violated("confirmed", edit!(order.refunded = euro(10_00))), [Paid], "it did not happen");
-    assert_eq!(violated("confirmed", edit!(payment.captured = Money::new(100_00, Currency::JPY))), [Paid], "currency");
+    assert_eq!(violated("confirmed", edit!(payment.captured = euro(20_000))), [Paid], "captured twice");
+    assert_eq!(violated("confirmed", edit!(payment.refunded = euro(1_000))), [Paid], "the order does not know");
+    assert_eq!(violated("confirmed", edit!(order.refunded = euro(1_000))), [Paid], "it did not happen");
+    assert_eq!(violated("confirmed", edit!(payment.captured = Money::new(10_000, Currency::JPY))), [Paid], "currency");
     assert_eq!(violated("confirmed", |case| case.payment = None), [Paid], "no payment");
     let refunded = |case: &mut Case| {
-        case.payment.as_mut().unwrap().refunded = euro(10_00);
-        case.order.as_mut().unwrap().refunded = euro(10_00);
+        case.payment.as_mut().unwrap().refunded = euro(1_000);
+        case.order.as_mut().unwrap().refunded = euro(1_000);
     };
     assert_eq!(violated("confirmed", refunded), [], "a refund that both know of");
     let free = |case: &mut Case| {
@@ -104,7 +104,7 @@ fn a_confirmed_order_has_its_goods() {
 fn a_confirmed_order_has_one_invoice_of_its_total() {
     use Invariant::{Invoiced, Mailed};
     assert_eq!(violated("confirmed", edit!(invoice.invoices = 2)), [Invoiced]);
-    assert_eq!(violated("confirmed", edit!(invoice.total = euro(99_99))), [Invoiced]);
+    assert_eq!(violated("confirmed", edit!(invoice.total = euro(9_999))), [Invoiced]);
     assert_eq!(violated("confirmed", |case| case.invoice = None), [Invoiced, Mailed], "a mail about no invoice");
 }
 
@@ -128,19 +128,19 @@ fn a_confirmed_order_has_its_two_mails_once() {
 #[test]
 fn a_canceled_order_has_its_money_back() {
     use Invariant::PaidBack;
-    assert_eq!(violated("canceled", edit!(payment.captured = euro(100_00))), [PaidBack], "kept");
+    assert_eq!(violated("canceled", edit!(payment.captured = euro(10_000))), [PaidBack], "kept");
     let back = |refunded, pending, known| {
         move |case: &mut Case| {
             let payment = case.payment.as_mut().unwrap();
             (payment.captured, payment.refunded, payment.refund_pending) =
-                (euro(100_00), euro(refunded), euro(pending));
+                (euro(10_000), euro(refunded), euro(pending));
             case.order.as_mut().unwrap().refunded = euro(known);
         }
     };
-    assert_eq!(violated("canceled", back(100_00, 0, 100_00)), [], "all of it went back");
-    assert_eq!(violated("canceled", back(0, 100_00, 0)), [], "it is on its way");
-    assert_eq!(violated("canceled", back(40_00, 50_00, 40_00)), [PaidBack], "some of it is forgotten");
-    assert_eq!(violated("canceled", back(100_00, 0, 0)), [PaidBack], "the order does not know");
+    assert_eq!(violated("canceled", back(10_000, 0, 10_000)), [], "all of it went back");
+    assert_eq!(violated("canceled", back(0, 10_000, 0)), [], "it is on its way");
+    assert_eq!(violated("canceled", back(4_000, 5_000, 4_000)), [PaidBack], "some of it is forgotten");
+    assert_eq!(violated("canceled", back(10_000, 0, 0)), [PaidBack], "the order does not know");
     let nothing_paid = |case: &mut Case| {
         case.payment = None;
         case.order.as_mut().unwrap().refunded = euro(5);
@@ -163,7 +163,7 @@ fn a_canceled_order_keeps_no_goods() {
 fn only_what_was_confirmed_is_invoiced() {
     let invoiced = |case: &mut Case| {
         let order_id = case.order_id;
-        case.invoice = Some(AuditedInvoice { order_id, invoices: 1, total: euro(100_00), rendered: true });
+        case.invoice = Some(AuditedInvoice { order_id, invoices: 1, total: euro(10_000), rendered: true });
     };
     assert_eq!(violated("canceled", invoiced), [Invariant::NotInvoiced]);
     assert_eq!(violated("pending", invoiced), [Invariant::NotInvoiced]);
@@ -186,7 +186,7 @@ fn a_pending_order_is_not_left_behind_by_its_payment() {
     for status in ["succeeded", "failed", "canceled"] {
         assert_eq!(violated("pending", edit!(payment.status = status.to_owned())), [Invariant::Moving], "{status}");
     }
-    assert_eq!(violated("pending", edit!(payment.captured = euro(100_00))), [Invariant::Moving]);
+    assert_eq!(violated("pending", edit!(payment.captured = euro(10_000))), [Invariant::Moving]);
     assert_eq!(violated("pending", edit!(payment.status = "requires_capture".to_owned())), []);
     assert_eq!(violated("pending", |case| case.payment = None), []);
     let noted = |case: &mut Case| {
