@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`SETTLED_WITHIN`] | no order is pending, no stock reserved, every refund made, every confirmed order invoiced |
 //! | the drain | every invoice is rendered, as far as the renderer gets: it needs a third of a second of both cores for each |
-//! | [`MAILED_WITHIN`] | every mail about it is sent: a mail whose sender was killed waits for its lease of a minute |
+//! | `MAILED_WITHIN` | every mail about it is sent: a mail whose sender was killed waits for its lease of a minute |
 
 use std::{
     collections::BTreeSet,
