@@ -95,7 +95,7 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
         instances: options.instances,
         proxied: true,
         // What a killed process had reserved, and what was not paid, is settled while people still look.
-        settings: [("PAYMENT_TIMEOUT", "30"), ("RESERVATION_TTL", "40")]
+        settings: [("PAYMENT_TIMEOUT", "20"), ("RESERVATION_TTL", "25")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into(),
         ..system::Options::new(options.directory.join("system"), Data::Kept)

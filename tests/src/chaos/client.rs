@@ -1,5 +1,5 @@
 //! A client as a good one is: it gives each intended effect one key, repeats what it got no definitive answer to under the
-//! same key, waits longer each time, and gives up at last. Every try goes into the history.
+//! same key, waits longer each time and at least as long as it was asked to, and gives up at last. Every try goes into the history.
 
 use std::{
     sync::{
@@ -123,9 +123,15 @@ pub struct Reply {
     pub outcome: Outcome,
     /// The body of the last answer; null when there was none.
     pub body: Value,
+    /// How long the server asked to be left alone.
+    retry_after: Duration,
 }
 
 impl Reply {
+    const fn lost(why: String) -> Self {
+        Self { outcome: Outcome::Lost(why), body: Value::Null, retry_after: Duration::ZERO }
+    }
+
     /// The id of what was done; nothing when it was refused or is not known.
     pub fn id(&self) -> Option<&str> {
         let answer = self.outcome.answer().filter(|_| self.outcome.certainty() == Certainty::Done)?;
@@ -181,10 +187,10 @@ impl Client {
                 return reply;
             }
             // Half of it at random, so that those who failed together do not come back together.
-            tokio::time::sleep(pause / 2 + (pause / 2).mul_f64(rand::random())).await;
+            tokio::time::sleep(reply.retry_after + pause / 2 + (pause / 2).mul_f64(rand::random())).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        Reply { outcome: Outcome::Lost("never tried".to_owned()), body: Value::Null }
+        Reply::lost("never tried".to_owned())
     }
 
     /// Signs somebody in, or again: tokens last ten minutes.
@@ -220,7 +226,7 @@ impl Client {
     async fn once(&self, person: Option<&Person>, request: &Request) -> Reply {
         match self.try_once(person, request).await {
             Ok(reply) => reply,
-            Err(error) => Reply { outcome: Outcome::Lost(with_causes(&error)), body: Value::Null },
+            Err(error) => Reply::lost(with_causes(&error)),
         }
     }
 
@@ -241,6 +247,7 @@ impl Client {
         let bytes = answer.bytes().await?;
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let retry_after = Duration::from_secs(header("retry-after").parse().unwrap_or_default()).min(LONGEST_PAUSE);
         let answer = Answer {
             status: status.as_u16(),
             id: body.get("id").and_then(Value::as_str).map(str::to_owned),
@@ -249,7 +256,7 @@ impl Client {
             problem: problem(status, header("content-type"), &body),
             available: body.get("available").and_then(Value::as_i64),
         };
-        Ok(Reply { outcome: Outcome::Answer(answer), body })
+        Ok(Reply { outcome: Outcome::Answer(answer), body, retry_after })
     }
 }
 

@@ -22,9 +22,9 @@ async fn no_promise_is_broken_whatever_breaks() {
         seed,
         // The round that every kind of fault is in takes longer.
         duration: Duration::from_secs(60),
-        rate: 10,
+        rate: 4,
         faults: true,
-        longest: Duration::from_millis(1_800),
+        longest: Duration::from_millis(1_500),
         instances: 2,
         buyers: 12,
         drain: Duration::from_secs(10),
