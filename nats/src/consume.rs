@@ -47,6 +47,7 @@ use redrive::Redrives;
 
 use crate::{
     config::{SettingError, Settings},
+    connect::connects,
     contracts::Event,
     database::{
         Database, DatabaseError, Tx,
@@ -59,6 +60,8 @@ use crate::{
 const CONCURRENCY: usize = 16;
 /// How many are fetched ahead: what waits here is not being worked on, and its time runs.
 const FETCH: usize = 8;
+/// How often the connection is looked at.
+const LOOK: Duration = Duration::from_millis(100);
 /// A handler that takes longer is cut off and tried again.
 const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the server waits for a word before it delivers again: what a killed process had begun is delayed by that.
@@ -97,6 +100,60 @@ pub(crate) struct Consumer<S, E, H> {
     pub(crate) event: PhantomData<fn() -> E>,
 }
 
+/// The connection that something came over, as long as it lasts.
+#[derive(Clone)]
+struct Connection {
+    client: async_nats::Client,
+    connects: u64,
+}
+
+impl Connection {
+    fn of(client: &async_nats::Client) -> Self {
+        Self { client: client.clone(), connects: connects(client) }
+    }
+
+    fn lasts(&self) -> bool {
+        self.client.connection_state() == async_nats::connection::State::Connected
+            && connects(&self.client) == self.connects
+    }
+
+    /// Waits until it is gone.
+    async fn ends(&self) {
+        while self.lasts() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until there is one.
+    async fn begins(client: &async_nats::Client) {
+        while client.connection_state() != async_nats::connection::State::Connected {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// A message, and the connection it was delivered over.
+///
+/// Trap: an acknowledgement names the message by its sequence in the stream alone. A server that comes back with an older
+/// store gives the same sequence to another message, and would take that one for handled. So nothing is said about a message
+/// over another connection than its own; it is delivered again, and the inbox knows it.
+struct Delivered {
+    message: jetstream::Message,
+    connection: Connection,
+}
+
+impl Delivered {
+    async fn answer(&self, ack: AckKind) {
+        if !self.connection.lasts() {
+            tracing::debug!("the connection it came over is gone; it will come again");
+            return;
+        }
+        if let Err(error) = self.message.ack_with(ack).await {
+            tracing::debug!(%error, "not acknowledged; it will come again");
+        }
+    }
+}
+
 /// How often the handler has failed over a message. Deliveries do not count: most of those that come to nothing say
 /// something about the world, not about the message. A restart forgets, and gives the message more tries.
 #[derive(Default)]
@@ -133,7 +190,12 @@ where
             let tasks = TaskTracker::new();
             let (redriver, stopping) = (Arc::clone(&this), stop.clone());
             tasks.spawn(async move { redriver.redrive(&stopping).await });
+            let client = this.jetstream.client();
             while !stop.is_cancelled() {
+                tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = Connection::begins(&client) => {}
+                }
                 if let Err(reason) = this.pull(&stop, &tasks).await {
                     tracing::warn!(consumer = this.durable, reason, "the consumer begins anew");
                 }
@@ -163,6 +225,7 @@ where
             .await
             .map_err(|error| error.to_string())?;
         let permits = Arc::new(Semaphore::new(CONCURRENCY));
+        let connection = Connection::of(&self.jetstream.client());
         loop {
             let permit = tokio::select! {
                 () = stop.cancelled() => break,
@@ -170,6 +233,7 @@ where
             };
             let message = tokio::select! {
                 () = stop.cancelled() => break,
+                () = connection.ends() => return Err("the connection to NATS changed".to_owned()),
                 message = messages.next() => message,
             };
             match message {
@@ -178,30 +242,32 @@ where
                     tracing::debug!(consumer = self.durable, %error, "no heartbeat")
                 }
                 Some(Err(error)) => return Err(error.to_string()),
+                // What was fetched over the connection before this one is delivered again.
+                Some(Ok(_)) if !connection.lasts() => return Err("the connection to NATS changed".to_owned()),
                 Some(Ok(message)) => {
-                    let (this, stop) = (Arc::clone(self), stop.clone());
+                    let (this, stop, connection) = (Arc::clone(self), stop.clone(), connection.clone());
                     tasks.spawn(async move {
-                        this.take(message, &stop).await;
+                        this.take(&Delivered { message, connection }, &stop).await;
                         drop(permit);
                     });
                 }
             }
         }
-        Self::give_back(&mut messages).await;
+        Self::give_back(&mut messages, &connection).await;
         Ok(())
     }
 
     /// Gives back what was fetched and not begun, so that another instance has it at once.
-    async fn give_back(messages: &mut pull::Stream) {
+    async fn give_back(messages: &mut pull::Stream, connection: &Connection) {
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            if let Err(error) = message.ack_with(AckKind::Nak(Some(Duration::from_millis(100)))).await {
-                tracing::debug!(%error, "not given back; it will come again");
-            }
+            let delivered = Delivered { message, connection: connection.clone() };
+            delivered.answer(AckKind::Nak(Some(Duration::from_millis(100)))).await;
         }
     }
 
     /// Handles one message and settles it.
-    async fn take(&self, message: jetstream::Message, stop: &CancellationToken) {
+    async fn take(&self, delivered: &Delivered, stop: &CancellationToken) {
+        let message = &delivered.message;
         let header =
             |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
         let trace = Trace::continued(header(TRACEPARENT), header(REQUEST_ID));
@@ -209,17 +275,15 @@ where
         let span = tracing::info_span!(
             "consume", consumer = self.durable, subject = %message.subject, attempt, request_id = trace.request_id(), trace_id = %trace
         );
-        let settled = trace.scope(tracing::Span::none(), self.settle(&message, attempt, stop).instrument(span));
+        let settled = trace.scope(tracing::Span::none(), self.settle(delivered, attempt, stop).instrument(span));
         tokio::pin!(settled);
         while tokio::time::timeout(PROGRESS, &mut settled).await.is_err() {
-            if let Err(error) = message.ack_with(AckKind::Progress).await {
-                tracing::debug!(%error, "the server was not told that work goes on");
-            }
+            delivered.answer(AckKind::Progress).await;
         }
     }
 
-    async fn settle(&self, delivered: &jetstream::Message, attempt: i64, stop: &CancellationToken) {
-        let message = Message::of(delivered);
+    async fn settle(&self, delivered: &Delivered, attempt: i64, stop: &CancellationToken) {
+        let message = Message::of(&delivered.message);
         let (key, outcome) = match message.open::<E>() {
             Ok(event) => (dead::key_of_event(event.id), self.handle(event).await),
             Err(reason) => (dead::key_of_message(&message), Err(Failure::Dead(reason))),
@@ -249,9 +313,7 @@ where
         if matches!(ack, AckKind::Ack | AckKind::Term) {
             self.failures.forget(key);
         }
-        if let Err(error) = delivered.ack_with(ack).await {
-            tracing::debug!(%error, "not acknowledged; it will come again");
-        }
+        delivered.answer(ack).await;
     }
 
     /// Keeps a dead message; when even that fails, it is tried again.

@@ -266,7 +266,7 @@ pub enum OpenError {
 /// The URL with bounds on every wait: a peer that has gone silent is noticed within seconds, on both ends.
 fn guarded(url: &str) -> String {
     const BOUNDS: &str = "keepalives_idle=5&keepalives_interval=5&keepalives_retries=3&tcp_user_timeout=15&connect_timeout=5\
-        &options=-c%20statement_timeout%3D30s%20-c%20idle_in_transaction_session_timeout%3D60s\
+        &options=-c%20statement_timeout%3D30s%20-c%20idle_in_transaction_session_timeout%3D15s\
         %20-c%20tcp_keepalives_idle%3D5%20-c%20tcp_keepalives_interval%3D5%20-c%20tcp_keepalives_count%3D3";
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{BOUNDS}")
