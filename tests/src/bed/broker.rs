@@ -1,6 +1,10 @@
 //! The bed's nats-server: permissions as in production, plus the user `bed` who may do everything.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_nats::{
     Client, HeaderMap, HeaderName, HeaderValue,
@@ -106,8 +110,14 @@ impl Broker {
             }
             let body = serde_json::to_string(event).doing(|| "write the event".to_owned())?;
             let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let tried = AtomicBool::new(false);
             wait_for("the stream to take the message", Duration::from_secs(10), || async {
-                self.publish_raw(&event.subject(), &headers, &body).await.map(Some)
+                let again = tried.swap(true, Ordering::Relaxed);
+                match self.store(&event.subject(), &headers, &body).await? {
+                    // A try whose acknowledgement was lost may have stored it.
+                    duplicate if duplicate && !again => Err(taken_for_a_repeat(&event.subject())),
+                    _ => Ok(Some(())),
+                }
             })
             .await?;
         }
@@ -115,6 +125,11 @@ impl Broker {
     }
 
     pub(super) async fn publish_raw(&self, subject: &str, headers: &[(&str, &str)], body: &str) -> Result<()> {
+        if self.store(subject, headers, body).await? { Err(taken_for_a_repeat(subject)) } else { Ok(()) }
+    }
+
+    /// Publishes; tells whether the stream took it for a repeat.
+    async fn store(&self, subject: &str, headers: &[(&str, &str)], body: &str) -> Result<bool> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name: HeaderName = name.parse().doing(|| format!("use the header {name}"))?;
@@ -123,10 +138,7 @@ impl Broker {
         let published = self.jetstream.publish_with_headers(subject.to_owned(), map, body.to_owned().into()).await;
         let ack =
             published.doing(|| format!("publish on {subject}"))?.await.doing(|| format!("publish on {subject}"))?;
-        if ack.duplicate {
-            return Err(StackError::new(format!("the stream took the message on {subject} for a repeat")));
-        }
-        Ok(())
+        Ok(ack.duplicate)
     }
 
     /// Shortens the stream's window of deduplication, so that it soon takes the same id again.
@@ -213,6 +225,10 @@ fn topology(manifests: &[Manifest]) -> Topology {
 
 fn write(directory: &Path, topology: &Topology) -> Result<()> {
     write_keys(topology, directory).doing(|| "write the users' keys".to_owned())
+}
+
+fn taken_for_a_repeat(subject: &str) -> StackError {
+    StackError::new(format!("the stream took the message on {subject} for a repeat"))
 }
 
 fn settings(directory: &Path, server: &NatsServer, user: &str) -> Settings {
