@@ -63,16 +63,20 @@ pub async fn connect(settings: &Settings, user: &str) -> Result<Client, ConnectE
     }
 }
 
+/// How long JetStream may take over one request or acknowledgement. A server that died answers never, and who waits
+/// tries again: the shorter, the shorter is the gap until the next one has taken over.
+const JETSTREAM_WITHIN: Duration = Duration::from_secs(2);
+
 /// A JetStream context on `client`.
 pub fn jetstream(client: &Client) -> jetstream::Context {
     jetstream::context::ContextBuilder::new()
-        .timeout(Duration::from_secs(5))
-        .ack_timeout(Duration::from_secs(5))
+        .timeout(JETSTREAM_WITHIN)
+        .ack_timeout(JETSTREAM_WITHIN)
         .build(client.clone())
 }
 
-/// How many requests may time out over one connection before it is replaced: the client never forgets one that did, which
-/// costs some 360 bytes each.
+/// How many requests may stay without a reply over one connection before it is replaced: the client never forgets them,
+/// which costs some 360 bytes each.
 const MOST_TIMEOUTS: u64 = 100_000;
 
 /// The connection that requests are made over; cheap to clone.
@@ -121,7 +125,7 @@ impl Requests {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// So many requests timed out.
+    /// So many requests got no reply in time, or nobody waited for it any more.
     pub(crate) fn timed_out(&self, requests: u64) {
         let timeouts = self.0.timeouts.fetch_add(requests, Ordering::Relaxed).saturating_add(requests);
         let Some(renewal) = self.0.renewal.as_ref().filter(|renewal| timeouts >= renewal.after) else { return };

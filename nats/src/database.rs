@@ -37,6 +37,10 @@ const RUNTIME_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 const MIGRATION_LOCK: i64 = 0x61_72_67_6f_73_79;
 const CONNECT_WITHIN: Duration = Duration::from_secs(60);
 
+/// How PostgreSQL begins to say, under codes that diesel does not tell apart, that it stops or starts (57P01 to 57P03), or
+/// that a lock or a statement took too long (55P03, 57014).
+const AWAY: [&str; 3] = ["terminating connection", "the database system is", "canceling statement due to"];
+
 /// What goes wrong between us and PostgreSQL.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -56,7 +60,8 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the database was away, rather than a statement wrong. What a lost connection had begun may have been done.
+    /// Whether the database was away or too slow, rather than a statement wrong. What a lost connection had begun may have
+    /// been done.
     pub fn is_unavailable(&self) -> bool {
         use diesel::result::{DatabaseErrorKind as Kind, Error};
         match self {
@@ -64,10 +69,7 @@ impl DatabaseError {
             Self::Query { source } => match source {
                 Error::DatabaseError(Kind::ClosedConnection | Kind::UnableToSendCommand, _)
                 | Error::BrokenTransactionManager => true,
-                // SQLSTATE 57P01 to 57P03, which diesel does not tell apart: PostgreSQL stops, or starts.
-                Error::DatabaseError(Kind::Unknown, words) => ["terminating connection", "the database system is"]
-                    .iter()
-                    .any(|stopping| words.message().starts_with(stopping)),
+                Error::DatabaseError(Kind::Unknown, words) => AWAY.iter().any(|away| words.message().starts_with(away)),
                 _ => false,
             },
         }
@@ -263,10 +265,11 @@ pub enum OpenError {
     Migration(String),
 }
 
-/// The URL with bounds on every wait: a peer that has gone silent is noticed within seconds, on both ends.
+/// The URL with bounds on every wait: a peer that has gone silent is noticed within seconds, on both ends. Nobody waits
+/// longer for a row's lock than callers wait for an answer, and a stalled holder is put out soon after.
 fn guarded(url: &str) -> String {
     const BOUNDS: &str = "keepalives_idle=5&keepalives_interval=5&keepalives_retries=3&tcp_user_timeout=15&connect_timeout=5\
-        &options=-c%20statement_timeout%3D30s%20-c%20idle_in_transaction_session_timeout%3D15s\
+        &options=-c%20statement_timeout%3D30s%20-c%20lock_timeout%3D3s%20-c%20idle_in_transaction_session_timeout%3D10s\
         %20-c%20tcp_keepalives_idle%3D5%20-c%20tcp_keepalives_interval%3D5%20-c%20tcp_keepalives_count%3D3";
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{BOUNDS}")
@@ -290,6 +293,11 @@ async fn connect_patiently(url: &str) -> Result<AsyncPgConnection, OpenError> {
 
 async fn migrate(mut connection: AsyncPgConnection, own: EmbeddedMigrations) -> Result<(), OpenError> {
     let failed = |error: &dyn std::fmt::Display| OpenError::Migration(error.to_string());
+    // Another instance may migrate a large table for as long as it takes.
+    connection
+        .batch_execute("set lock_timeout = 0; set statement_timeout = 0")
+        .await
+        .map_err(|error| failed(&error))?;
     diesel::sql_query("select pg_advisory_lock($1)")
         .bind::<sql_types::BigInt, _>(MIGRATION_LOCK)
         .execute(&mut connection)

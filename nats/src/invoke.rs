@@ -23,7 +23,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use serde::Serialize;
 
 use crate::{
-    connect::Requests,
+    connect::{Requests, connects},
     contracts::Call,
     database::DatabaseError,
     problem::{Code, Problem},
@@ -211,7 +211,25 @@ pub(crate) enum AskError {
     Broken(String),
 }
 
+/// How often a request that waits looks whether its connection broke.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long a reply may still take after that: a responder that lives sends what it had queued.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Counts a request that got no reply, also when whoever waited went away meanwhile.
+struct Unanswered<'a>(Option<&'a Requests>);
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(requests) = self.0 {
+            requests.timed_out(1);
+        }
+    }
+}
+
 /// Sends a request message and waits for its reply, in all at most `time`; both sides know when that is over.
+///
+/// When the connection breaks meanwhile, the reply is most likely lost: that ends as a timeout, soon after.
 pub(crate) async fn ask(
     requests: &Requests,
     subject: String,
@@ -221,26 +239,48 @@ pub(crate) async fn ask(
 ) -> Result<async_nats::Message, AskError> {
     let client = requests.client();
     // While disconnected the client would queue the request, and send it when nobody waits any more.
-    if client.connection_state() != async_nats::connection::State::Connected {
+    if !is_connected(&client) {
         return Err(AskError::Unavailable);
     }
     let expires = chrono::Utc::now() + time;
     headers.insert(EXPIRES, expires.timestamp_millis().to_string().as_str());
     headers.insert(DEADLINE, time.as_millis().to_string().as_str());
     let request = async_nats::Request::new().payload(payload).headers(headers).timeout(Some(time));
-    let answered = match tokio::time::timeout(time, client.send_request(subject, request)).await {
-        Ok(Ok(message)) => Ok(message),
-        Ok(Err(error)) => Err(match error.kind() {
-            RequestErrorKind::NoResponders => AskError::Unavailable,
-            RequestErrorKind::TimedOut => AskError::TimedOut,
-            _ => AskError::Broken(error.to_string()),
-        }),
-        Err(_elapsed) => Err(AskError::TimedOut),
+    let mut unanswered = Unanswered(Some(requests));
+    let outcome = tokio::select! {
+        outcome = tokio::time::timeout(time, client.send_request(subject, request)) => outcome,
+        () = cut_off(&client) => return Err(AskError::TimedOut),
     };
-    if matches!(answered, Err(AskError::TimedOut)) {
-        requests.timed_out(1);
+    let error = match outcome {
+        Ok(Ok(message)) => {
+            unanswered.0 = None;
+            return Ok(message);
+        }
+        Ok(Err(error)) => error,
+        Err(_elapsed) => return Err(AskError::TimedOut),
+    };
+    if error.kind() == RequestErrorKind::TimedOut {
+        return Err(AskError::TimedOut);
     }
-    answered
+    unanswered.0 = None;
+    Err(match error.kind() {
+        RequestErrorKind::NoResponders => AskError::Unavailable,
+        _ => AskError::Broken(error.to_string()),
+    })
+}
+
+/// Returns some time after the connection of now broke, whether or not there is another one by then.
+async fn cut_off(client: &Client) {
+    let connection = connects(client);
+    // The client tells of this only to the callback that it was made with, so we look.
+    while is_connected(client) && connects(client) == connection {
+        tokio::time::sleep(LOOK).await;
+    }
+    tokio::time::sleep(GRACE).await;
+}
+
+fn is_connected(client: &Client) -> bool {
+    client.connection_state() == async_nats::connection::State::Connected
 }
 
 /// What the caller of a request still waits, by its own header; `otherwise` when it does not say.

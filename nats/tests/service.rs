@@ -91,7 +91,10 @@ async fn a_call_has_no_more_time_than_what_asks_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_over_which_too_much_timed_out_is_replaced() {
     let bed = Bed::start().await;
-    let _probe = bed.run(probe::service()).await;
+    // Takes requests and never answers, not even that it takes too long.
+    let mute = connect(&bed.settings("bed"), "bed").await.unwrap();
+    let taken = mute.queue_subscribe("svc.probe.do_thing", "probe".to_owned()).await.unwrap();
+    mute.flush().await.unwrap();
     // As everywhere in this bed: the user who may do everything, asking from where the gateway would.
     let settings = bed.settings("bed");
     let first = connect(&settings, "gateway").await.unwrap();
@@ -106,5 +109,7 @@ async fn a_connection_over_which_too_much_timed_out_is_replaced() {
         (requests.client().server_info().client_id != first_id).then_some(())
     })
     .await;
+    drop(taken);
+    let _probe = bed.run(probe::service()).await;
     caller.call(&question("fine")).await.expect("an answer over the new one");
 }

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `WEASYPRINT` | the WeasyPrint program, a path or a name on `PATH` | `weasyprint` |
 //! | `RENDER_CONCURRENCY` | documents that one instance renders at once | 2 |
-//! | `RENDER_DEADLINE_S` | seconds after which a document is given up | 20 |
+//! | `RENDER_DEADLINE_S` | seconds that one attempt at a document may take | 20 |
 //!
 //! Trap: the table `document` is the queue. Issuing an invoice only wakes the worker; what an instance had begun when it
 //! died is found by the others once its lease has run out.

@@ -15,7 +15,7 @@ pub enum RenderErrorKind {
     Missing,
     /// All places were taken for a whole deadline. Try again later.
     Busy,
-    /// The page took longer than the deadline. The same page will again.
+    /// The page took longer than the deadline: it is too much, or the machine is busy.
     TimedOut,
     /// The page or its PDF is larger than allowed.
     TooLarge,
@@ -35,11 +35,6 @@ impl RenderError {
     /// What went wrong.
     pub const fn kind(&self) -> RenderErrorKind {
         self.kind
-    }
-
-    /// Whether the same page may succeed later without anybody doing anything.
-    pub const fn is_transient(&self) -> bool {
-        matches!(self.kind, RenderErrorKind::Busy)
     }
 
     /// The technical half, with the last lines that WeasyPrint wrote. For logs only.

@@ -229,6 +229,8 @@ fn find(program: &Path) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
+const ROOM: &str = "argosy-weasyprint";
+
 /// The folder that the processes run in: private, nothing in it but a font cache, gone with the renderer.
 struct Room {
     path: PathBuf,
@@ -238,7 +240,9 @@ impl Room {
     fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        Self { path: std::env::temp_dir().join(format!("argosy-weasyprint-{}-{count}", std::process::id())) }
+        let temporary = std::env::temp_dir();
+        clear_after_the_dead(&temporary);
+        Self { path: temporary.join(format!("{ROOM}-{}-{count}", std::process::id())) }
     }
 
     /// Makes the folder, each time: whoever cleans the temporary files cleans this one too.
@@ -262,6 +266,18 @@ impl Room {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
+        }
+    }
+}
+
+/// Removes the folders of processes that were killed. Should one of them live where we cannot see it, it makes its folder
+/// again with its next document.
+fn clear_after_the_dead(temporary: &Path) {
+    for entry in std::fs::read_dir(temporary).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(ROOM)?.split('-').nth(1)?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }

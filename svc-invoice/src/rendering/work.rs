@@ -5,8 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
-use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::invoice::{DOCUMENTS, InvoiceRendered},
@@ -30,8 +29,13 @@ use crate::{
 /// After this much silence of its worker a document is taken by another one.
 const LEASE: Duration = Duration::from_secs(10);
 const RENEW: Duration = Duration::from_secs(3);
-/// How often WeasyPrint may fail on a page, or be too slow for it, until the document is given up.
+/// How often WeasyPrint may fail on a page until the document is given up: it fails on the same page again.
 const FAILURES: i32 = 3;
+/// How often it may be too slow, which may be for want of processors and not for the page: with growing pauses some half a
+/// day.
+const TIMEOUTS: i32 = 22;
+/// The longest pause between two attempts.
+const PAUSE: Duration = Duration::from_secs(3600);
 /// How long to wait for an operator to install WeasyPrint.
 const UNTIL_INSTALLED: Duration = Duration::from_secs(60);
 
@@ -41,16 +45,15 @@ const UNTIL_INSTALLED: Duration = Duration::from_secs(60);
 /// The database's.
 pub(crate) async fn claim(invoices: Invoices, at_most: i64) -> Result<Vec<Job>, DatabaseError> {
     let mut connection = invoices.database.connection().await?;
-    let claimed = diesel::sql_query(
+    let claimed = sql_query(
         "with due as materialized (
-             select invoice_id, format from document where state <> 'rendered' and next_attempt_at <= $2
-             order by next_attempt_at limit $3 for update skip locked)
-         update document set attempts = attempts + 1, next_attempt_at = $1
+             select invoice_id, format from document where state <> 'rendered' and next_attempt_at <= now()
+             order by next_attempt_at limit $2 for update skip locked)
+         update document set attempts = attempts + 1, next_attempt_at = now() + $1 * interval '1 second'
          from due where document.invoice_id = due.invoice_id and document.format = due.format
          returning document.invoice_id, document.format, attempts, failures, traceparent, request_id",
     )
-    .bind::<sql_types::Timestamptz, _>(Utc::now() + LEASE)
-    .bind::<sql_types::Timestamptz, _>(Utc::now())
+    .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
     .bind::<sql_types::BigInt, _>(at_most)
     .load(&mut connection)
     .await?;
@@ -139,12 +142,16 @@ impl Job {
         loop {
             tokio::time::sleep(RENEW).await;
             let Ok(mut connection) = database.connection().await else { continue };
-            let renewed = diesel::update(document::table.find((self.invoice_id, self.format)))
-                .filter(document::attempts.eq(self.attempts))
-                .filter(document::state.ne(DocumentState::Rendered))
-                .set(document::next_attempt_at.eq(Utc::now() + LEASE))
-                .execute(&mut connection)
-                .await;
+            let renewed = sql_query(
+                "update document set next_attempt_at = now() + $4 * interval '1 second'
+                 where invoice_id = $1 and format = $2 and attempts = $3 and state <> 'rendered'",
+            )
+            .bind::<sql_types::Uuid, _>(self.invoice_id)
+            .bind::<sql_types::Text, _>(self.format)
+            .bind::<sql_types::Integer, _>(self.attempts)
+            .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
+            .execute(&mut connection)
+            .await;
             if renewed == Ok(0) {
                 tracing::warn!(invoice = %self.invoice_id, "another worker has taken the document over");
                 return;
@@ -190,12 +197,17 @@ impl Job {
             },
             RenderErrorKind::Busy => Setback::waiting(error.to_string(), Duration::from_secs(1)),
             // The same page will be too large again.
-            RenderErrorKind::TooLarge => Setback::for_good(error.to_string()).of_renderer(),
-            RenderErrorKind::TimedOut | RenderErrorKind::Failed if self.failures.saturating_add(1) < FAILURES => {
-                Setback::waiting(error.to_string(), Duration::from_secs(2)).of_renderer()
-            }
-            RenderErrorKind::TimedOut | RenderErrorKind::Failed => Setback::for_good(error.to_string()).of_renderer(),
+            RenderErrorKind::TooLarge => self.renderers(error, 0),
+            RenderErrorKind::Failed => self.renderers(error, FAILURES),
+            RenderErrorKind::TimedOut => self.renderers(error, TIMEOUTS),
         }
+    }
+
+    /// The renderer failed on it, as it may `most` times. After a few times people are shown that, even if it goes on.
+    fn renderers(&self, error: &RenderError, most: i32) -> Setback {
+        let again = pause_after(self.failures, most);
+        let failed = again.is_none() || self.failures.saturating_add(1) >= FAILURES;
+        Setback { reason: error.to_string(), again, failed, renderers: true }
     }
 
     /// Notes where the document lies.
@@ -213,7 +225,7 @@ impl Job {
                 document::sha256.eq(&stored.sha256),
                 document::content_type.eq("application/pdf"),
                 document::error.eq(None::<String>),
-                document::next_attempt_at.eq(None::<chrono::DateTime<Utc>>),
+                document::next_attempt_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             ))
             .execute(&mut tx)
             .await?;
@@ -229,17 +241,20 @@ impl Job {
         // As above: this may be what the others' readers are waiting for.
         let Some(invoice) = Invoice::lock(&mut tx, self.invoice_id).await? else { return Ok(()) };
         let state = if setback.failed { DocumentState::Failed } else { DocumentState::Queued };
-        let noted = diesel::update(document::table.find((self.invoice_id, self.format)))
-            .filter(document::attempts.eq(self.attempts))
-            .filter(document::state.ne(DocumentState::Rendered))
-            .set((
-                document::state.eq(state),
-                document::failures.eq(document::failures + i32::from(setback.renderers)),
-                document::error.eq(&setback.reason),
-                document::next_attempt_at.eq(setback.again.map(|delay| Utc::now() + delay)),
-            ))
-            .execute(&mut tx)
-            .await?;
+        let noted = sql_query(
+            "update document set state = $4, failures = failures + $5, error = $6,
+                 next_attempt_at = now() + $7 * interval '1 second'
+             where invoice_id = $1 and format = $2 and attempts = $3 and state <> 'rendered'",
+        )
+        .bind::<sql_types::Uuid, _>(self.invoice_id)
+        .bind::<sql_types::Text, _>(self.format)
+        .bind::<sql_types::Integer, _>(self.attempts)
+        .bind::<sql_types::Text, _>(state)
+        .bind::<sql_types::Integer, _>(i32::from(setback.renderers))
+        .bind::<sql_types::Text, _>(&setback.reason)
+        .bind::<sql_types::Nullable<sql_types::Double>, _>(setback.again.map(|delay| delay.as_secs_f64()))
+        .execute(&mut tx)
+        .await?;
         if noted == 1 && setback.again.is_none() {
             tell_when_settled(&mut tx, &invoice).await?;
         }
@@ -273,9 +288,26 @@ impl Setback {
     fn for_good(reason: impl Into<String>) -> Self {
         Self { reason: reason.into(), again: None, failed: true, renderers: false }
     }
+}
 
-    /// It was the renderer.
-    fn of_renderer(self) -> Self {
-        Self { renderers: true, ..self }
+/// How long to wait after a failure that so many preceded: two seconds, then twice as long each time. `None` when it was
+/// the last one of `most`.
+fn pause_after(failures: i32, most: i32) -> Option<Duration> {
+    let doubled = Duration::from_secs(2).saturating_mul(1 << failures.clamp(0, 20));
+    (failures.saturating_add(1) < most).then_some(doubled.min(PAUSE))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_renderer_is_tried_for_hours_and_a_page_that_breaks_it_three_times() {
+        let pauses = |most| (0..).map_while(move |failures| pause_after(failures, most));
+        assert_eq!(pauses(FAILURES).collect::<Vec<_>>(), [Duration::from_secs(2), Duration::from_secs(4)]);
+        let total: Duration = pauses(TIMEOUTS).sum();
+        assert!((10..14).contains(&(total.as_secs() / 3600)), "{total:?}");
+        assert_eq!(pauses(TIMEOUTS).max(), Some(PAUSE));
     }
 }

@@ -73,6 +73,22 @@ async fn what_weasyprint_fails_on_is_given_up_after_three_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_weasyprint_is_too_slow_for_is_shown_as_failed_and_tried_again_all_the_same() {
+    let bed = Bed::start().await;
+    let program = stack::weasyprint::binary().unwrap().display().to_string();
+    let _running =
+        bed.run_with(svc_invoice::service(), &[("WEASYPRINT", program.as_str()), ("RENDER_DEADLINE_S", "1")]).await;
+    let alice = bed.customer();
+    let mut invoice = given::invoice();
+    invoice["lines"] = json!(vec![invoice["lines"][0].clone(); 1000]);
+    let id = given::uploaded(&alice, &invoice).await;
+    let invoice = given::document(&alice, &id, "failed").await;
+    assert!(invoice["documents"][0]["error"].as_str().unwrap().contains("not finished within 1 s"), "{invoice}");
+    let mut sql = bed.sql("invoice").await;
+    assert_eq!(documents(&mut sql, "failures >= 3 and next_attempt_at > now()").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_something_else_is_no_failure() {
     let bed = Bed::start().await;
     let running = given::service_without_weasyprint(&bed).await;
