@@ -6,6 +6,7 @@ use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use crate::{
+    consume::envelope::day_of,
     contracts::{
         Never,
         operations::{AuditCheck, AuditEvents, AuditInbox, AuditedEvent, AuditedEvents, AuditedInbox},
@@ -46,9 +47,7 @@ pub(crate) async fn events(runtime: Runtime, question: AuditEvents) -> Result<Au
     .await?;
     let events = rows.into_iter().map(|row| {
         let event_id = EventId::from_uuid(row.event_id);
-        // The day that inboxes keep it under (`consume::Received`).
-        let day = event_id.timestamp().date_naive();
-        AuditedEvent { log_id: row.id, event_id, event_type: row.event_type, day }
+        AuditedEvent { log_id: row.id, event_id, event_type: row.event_type, day: day_of(event_id) }
     });
     Ok(AuditedEvents { events: events.collect() })
 }

@@ -13,12 +13,15 @@
 //! Trap: a batch commits or fails as a whole. One that fails over a statement is run again one by one, so that the request
 //! that cannot be done fails alone; the work must therefore bear being tried again after a rollback.
 
-use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc};
+use std::{fmt, future::Future, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::database::DatabaseError;
+
+/// How long one transaction may take: those who asked have gone long before, and others wait behind it.
+const WITHIN: Duration = Duration::from_secs(15);
 
 /// How much a batcher takes on.
 #[derive(Debug, Clone, Copy)]
@@ -160,16 +163,17 @@ where
             }
         }
         Err(error) if questions.len() == 1 || !blames_a_request(&error) => {
-            let reason = error.to_string();
-            let mut first = Some(error);
-            for waiting in waiting {
-                let error = first.take().unwrap_or_else(|| unavailable(&reason));
+            let others: Vec<BatchError> = waiting.iter().skip(1).map(|_| again(&error)).collect();
+            for (waiting, error) in waiting.into_iter().zip(std::iter::once(error).chain(others)) {
                 let _gone = waiting.send(Err(error));
             }
         }
         Err(error) => {
             tracing::warn!(%error, requests = questions.len(), "the batch failed; its requests are tried one by one");
             for (question, waiting) in questions.into_iter().zip(waiting) {
+                if waiting.is_closed() {
+                    continue;
+                }
                 let alone = attempt(vec![question], work).await;
                 let alone = alone.and_then(|answers| {
                     answers.into_iter().next().ok_or_else(|| BatchError::Broken("no answer".to_owned()))
@@ -186,11 +190,13 @@ where
     Fut: Future<Output = Result<Vec<A>, DatabaseError>>,
 {
     let asked = questions.len();
-    match AssertUnwindSafe(work(questions)).catch_unwind().await {
-        Ok(Ok(answers)) if answers.len() == asked => Ok(answers),
-        Ok(Ok(answers)) => Err(BatchError::Broken(format!("{} answers to {asked} requests", answers.len()))),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_panic) => Err(BatchError::Broken("the work panicked".to_owned())),
+    let working = tokio::time::timeout(WITHIN, AssertUnwindSafe(work(questions)).catch_unwind());
+    match working.await {
+        Ok(Ok(Ok(answers))) if answers.len() == asked => Ok(answers),
+        Ok(Ok(Ok(answers))) => Err(BatchError::Broken(format!("{} answers to {asked} requests", answers.len()))),
+        Ok(Ok(Err(error))) => Err(error.into()),
+        Ok(Err(_panic)) => Err(BatchError::Broken("the work panicked".to_owned())),
+        Err(_elapsed) => Err(lost(format!("no answer within {WITHIN:?}")).into()),
     }
 }
 
@@ -203,8 +209,20 @@ fn blames_a_request(error: &BatchError) -> bool {
     }
 }
 
-fn unavailable(reason: &str) -> BatchError {
-    BatchError::Database(DatabaseError::Unreachable { reason: reason.to_owned() })
+/// That the database is away, for the others of a batch. Whether something may have been done is the same for all of them:
+/// it is only certain that nothing was when no connection could be had.
+fn again(error: &BatchError) -> BatchError {
+    match error {
+        BatchError::Database(DatabaseError::Unreachable { reason }) => {
+            DatabaseError::Unreachable { reason: reason.clone() }.into()
+        }
+        _ => lost(error.to_string()).into(),
+    }
+}
+
+/// The connection was lost over a statement, which may have been the commit.
+fn lost(reason: String) -> DatabaseError {
+    diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::ClosedConnection, Box::new(reason)).into()
 }
 
 impl From<BatchError> for crate::problem::Problem {
@@ -342,6 +360,44 @@ mod tests {
         answers.sort_unstable();
         assert_eq!(answers, [0, 1, 2, 5]);
         assert_eq!(runs.load(Ordering::Relaxed), 7, "the first alone, the batch of five, then each of the five");
+    }
+
+    #[tokio::test]
+    async fn whoever_shares_a_batch_shares_its_doubt() {
+        let gate = Arc::new(Semaphore::new(0));
+        let open = Arc::clone(&gate);
+        let batcher: Batcher<u32, u32> = Batcher::start(ONE_WORKER, one, move |_| {
+            let gate = Arc::clone(&open);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                Err(Error::DatabaseError(DatabaseErrorKind::ClosedConnection, Box::new("at commit".to_owned())).into())
+            }
+        });
+        let mut asking = tokio::task::JoinSet::new();
+        for question in 0..4 {
+            let batcher = batcher.clone();
+            asking.spawn(async move { batcher.ask(question).await.unwrap_err() });
+            tokio::task::yield_now().await;
+        }
+        gate.add_permits(10);
+        for error in asking.join_all().await {
+            let BatchError::Database(error) = error else { panic!("{error}") };
+            assert!(matches!(error, DatabaseError::Query { .. }), "it may have been committed: {error}");
+            assert!(error.is_unavailable(), "{error}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_hangs_ends_and_the_next_batch_goes_on() {
+        let batcher: Batcher<u32, u32> = Batcher::start(ONE_WORKER, one, move |questions: Vec<u32>| async move {
+            if questions.contains(&1) {
+                std::future::pending::<()>().await;
+            }
+            Ok(questions)
+        });
+        let hung = batcher.ask(1).await;
+        assert!(matches!(hung, Err(BatchError::Database(DatabaseError::Query { .. }))), "{hung:?}");
+        assert_eq!(batcher.ask(2).await.unwrap(), 2);
     }
 
     #[tokio::test]

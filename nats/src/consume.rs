@@ -53,6 +53,7 @@ use crate::{
         Database, DatabaseError, Tx,
         schema::{dead_letter, inbox},
     },
+    resilience::within,
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
 
@@ -62,8 +63,11 @@ const CONCURRENCY: usize = 16;
 const FETCH: usize = 8;
 /// How often the connection is looked at.
 const LOOK: Duration = Duration::from_millis(100);
-/// A handler that takes longer is cut off and tried again.
-const HANDLER_DEADLINE: Duration = Duration::from_secs(30);
+/// A handler that takes longer has failed. Less than the ten seconds after which PostgreSQL cuts off a transaction that idles:
+/// one that hangs would pass for a database that is away, and be tried for ever.
+const HANDLER_DEADLINE: Duration = Duration::from_secs(9);
+/// What takes longer around the handler says something about the database: it is unavailable.
+const MESSAGE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long the server waits for a word before it delivers again: what a killed process had begun is delayed by that.
 pub(crate) const ACK_WAIT: Duration = Duration::from_secs(5);
 /// A message that is being worked on says so this often.
@@ -136,7 +140,9 @@ impl Connection {
 ///
 /// Trap: an acknowledgement names the message by its sequence in the stream alone. A server that comes back with an older
 /// store gives the same sequence to another message, and would take that one for handled. So nothing is said about a message
-/// over another connection than its own; it is delivered again, and the inbox knows it.
+/// once its connection is known to be gone; it is delivered again, and the inbox knows it. What was queued in the moment in
+/// which the connection broke, the client still sends as the first over the next one: to do harm, a store that was set back
+/// would have to be filled up again before that.
 struct Delivered {
     message: jetstream::Message,
     connection: Connection,
@@ -191,17 +197,22 @@ where
             let (redriver, stopping) = (Arc::clone(&this), stop.clone());
             tasks.spawn(async move { redriver.redrive(&stopping).await });
             let client = this.jetstream.client();
+            // What was begun over the last connection counts as well.
+            let permits = Arc::new(Semaphore::new(CONCURRENCY));
             while !stop.is_cancelled() {
                 tokio::select! {
                     () = stop.cancelled() => break,
                     () = Connection::begins(&client) => {}
                 }
-                if let Err(reason) = this.pull(&stop, &tasks).await {
+                let connection = Connection::of(&client);
+                if let Err(reason) = this.pull(&connection, (&permits, &tasks), &stop).await {
                     tracing::warn!(consumer = this.durable, reason, "the consumer begins anew");
                 }
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                if connection.lasts() {
+                    tokio::select! {
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                    }
                 }
             }
             tasks.close();
@@ -210,7 +221,13 @@ where
         .boxed()
     }
 
-    async fn pull(self: &Arc<Self>, stop: &CancellationToken, tasks: &TaskTracker) -> Result<(), String> {
+    /// Takes messages over this connection, for as long as it lasts.
+    async fn pull(
+        self: &Arc<Self>,
+        connection: &Connection,
+        (permits, tasks): (&Arc<Semaphore>, &TaskTracker),
+        stop: &CancellationToken,
+    ) -> Result<(), String> {
         let consumer: jetstream::consumer::Consumer<pull::Config> = self
             .jetstream
             .get_consumer_from_stream(&self.durable, E::stream())
@@ -224,12 +241,10 @@ where
             .messages()
             .await
             .map_err(|error| error.to_string())?;
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
-        let connection = Connection::of(&self.jetstream.client());
         loop {
             let permit = tokio::select! {
                 () = stop.cancelled() => break,
-                permit = Arc::clone(&permits).acquire_owned() => permit.map_err(|error| error.to_string())?,
+                permit = Arc::clone(permits).acquire_owned() => permit.map_err(|error| error.to_string())?,
             };
             let message = tokio::select! {
                 () = stop.cancelled() => break,
@@ -253,7 +268,7 @@ where
                 }
             }
         }
-        Self::give_back(&mut messages, &connection).await;
+        Self::give_back(&mut messages, connection).await;
         Ok(())
     }
 
@@ -335,18 +350,15 @@ where
         AckKind::Nak(Some(backoff(failures.into())))
     }
 
-    /// All of it within the deadline: a database that has gone silent must not hold the message for good.
+    /// The transaction around the handler. A database that has gone silent must not hold the message for good.
     async fn handle(&self, event: Received<E>) -> Result<(), Failure> {
-        match tokio::time::timeout(HANDLER_DEADLINE, self.transact(event)).await {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(Failure::Failed(format!("the handler took over {HANDLER_DEADLINE:?}"))),
-        }
-    }
-
-    /// The transaction around the handler.
-    async fn transact(&self, event: Received<E>) -> Result<(), Failure> {
         // Half of the pool stays for those who wait at the other end of a request.
         let _turn = self.database.background().await;
+        let late = || Err(Failure::Unavailable(format!("the transaction took over {MESSAGE_DEADLINE:?}")));
+        tokio::time::timeout(MESSAGE_DEADLINE, self.transact(event)).await.unwrap_or_else(|_| late())
+    }
+
+    async fn transact(&self, event: Received<E>) -> Result<(), Failure> {
         let mut tx = self.database.begin().await?;
         if !self.claim(&mut tx, &event, false).await? {
             tracing::debug!("seen before, or dead");
@@ -372,10 +384,14 @@ where
         Ok(marked.execute(tx).await? > 0)
     }
 
-    /// The handler itself. A panic is a failure of this message alone.
+    /// The handler itself, with so much time for all that it waits for. A panic is a failure of this message alone.
     async fn call(&self, tx: &mut Tx, event: Received<E>) -> Result<(), Failure> {
         let work = AssertUnwindSafe(self.handler.call(tx, self.state.clone(), event)).catch_unwind();
-        work.await.unwrap_or_else(|_panic| Err(Failure::Failed("the handler panicked".to_owned())))
+        match within(HANDLER_DEADLINE, work).await {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_panic)) => Err(Failure::Failed("the handler panicked".to_owned())),
+            None => Err(Failure::Failed(format!("the handler took over {HANDLER_DEADLINE:?}"))),
+        }
     }
 }
 

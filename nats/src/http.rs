@@ -1,7 +1,7 @@
 //! HTTP over NATS: a poem endpoint that answers on `http.<service>`, and its client side for the gateway.
 //!
 //! Method, target and status travel as `Http-Method`, `Http-Target` and `Http-Status`; HTTP headers keep their names.
-//! Bodies over [`INLINE`] bytes go through the `transfer` bucket (`Http-Object`), files that a service already keeps are
+//! Bodies over [`INLINE`] bytes go through the `transfer` bucket (`http-object`), files that a service already keeps are
 //! named by [`File`] and streamed by the gateway from where they lie.
 //!
 //! Trap: only the gateway may publish on `http.>` (the broker enforces it); that is why identity headers are believed.
@@ -26,8 +26,10 @@ pub const DEADLINE: std::time::Duration = std::time::Duration::from_secs(10);
 pub(crate) const METHOD: &str = "Http-Method";
 pub(crate) const TARGET: &str = "Http-Target";
 pub(crate) const STATUS: &str = "Http-Status";
-/// `<bucket>/<object>`: where the body lies when it is not in the message.
-pub(crate) const OBJECT: &str = "Http-Object";
+/// `<bucket>/<object>`: where the body lies when it is not in the message. In small letters, as poem writes the names of an
+/// answer's headers; NATS tells them apart.
+pub(crate) const OBJECT: &str = "http-object";
+
 /// The subject on which a service answers HTTP.
 pub(crate) fn subject(service: &str) -> String {
     format!("http.{service}")

@@ -9,7 +9,9 @@
 //! ([`claim_all`]), and [`InFlight`] tells a repeat that the first request still runs.
 //!
 //! Trap: claim before any other effect of the transaction, store the answer as its last. With `claim_all`, two instances
-//! may do the work of one key at once; the one whose claim comes second has to undo its own.
+//! may do the work of one key at once; the one whose claim comes second has to undo its own. And a refusal is final only
+//! once it is [fenced](fence_all): otherwise the other instance may still succeed, after the caller was told that nothing
+//! was done.
 
 use std::{
     collections::HashSet,
@@ -17,7 +19,8 @@ use std::{
     time::Duration,
 };
 
-use diesel::{ExpressionMethods, Insertable, OptionalExtension, QueryDsl, insert_into, sql_types};
+use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, insert_into, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
@@ -176,6 +179,8 @@ pub struct Keyed {
     operation: &'static str,
     key: IdempotencyKey,
     hash: Vec<u8>,
+    /// When the work on it began, by the database's clock.
+    since: DateTime<Utc>,
 }
 
 /// The answer that the first request with a key got.
@@ -216,10 +221,24 @@ impl Keyed {
         key: IdempotencyKey,
         request: &Q,
     ) -> Result<Self, Problem> {
-        Ok(Self { principal: principal.to_string(), operation, key, hash: hash_of(request)? })
+        let (principal, hash) = (principal.to_string(), hash_of(request)?);
+        Ok(Self { principal, operation, key, hash, since: DateTime::UNIX_EPOCH })
     }
 
-    /// The answer that this request got before; `None` when it is new.
+    /// The answer that this request got before; `None` when it is new, and the work on it begins now.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused` when the key belongs to another request.
+    pub async fn begin<T: DeserializeOwned>(
+        &mut self,
+        connection: &mut AsyncPgConnection,
+    ) -> Result<Option<Answered<T>>, Problem> {
+        let found = self.find(connection).await?;
+        self.since = found.at;
+        self.answer_in(found)
+    }
+
+    /// The answer that this request has got meanwhile.
     ///
     /// # Errors
     /// `idempotency_key_reused` when the key belongs to another request.
@@ -227,13 +246,22 @@ impl Keyed {
         &self,
         connection: &mut AsyncPgConnection,
     ) -> Result<Option<Answered<T>>, Problem> {
-        let found: Option<(Vec<u8>, Option<String>, Option<String>)> = idempotency::table
-            .find((&self.principal, self.operation, &self.key.0))
-            .select((idempotency::request_hash, idempotency::location, idempotency::body))
-            .first(connection)
-            .await
-            .optional()?;
-        let Some((hash, location, body)) = found else { return Ok(None) };
+        let found = self.find(connection).await?;
+        self.answer_in(found)
+    }
+
+    async fn find(&self, connection: &mut AsyncPgConnection) -> Result<Found, Problem> {
+        let found = diesel::sql_query(
+            "select now() as at, request_hash, location, body from (select 1) as one
+             left join idempotency on principal = $1 and operation = $2 and key = $3 and status is not null",
+        );
+        let (principal, operation, key) = self.name();
+        let found = found.bind::<sql_types::Text, _>(principal).bind::<sql_types::Text, _>(operation);
+        Ok(found.bind::<sql_types::Text, _>(key).get_result(connection).await?)
+    }
+
+    fn answer_in<T: DeserializeOwned>(&self, found: Found) -> Result<Option<Answered<T>>, Problem> {
+        let Found { request_hash: Some(hash), location, body, .. } = found else { return Ok(None) };
         if hash != self.hash {
             return Err(reused());
         }
@@ -246,49 +274,115 @@ impl Keyed {
     }
 }
 
-#[derive(Insertable)]
-#[diesel(table_name = idempotency)]
-struct NewAnswer<'a> {
-    principal: &'a str,
-    operation: &'a str,
-    key: &'a str,
-    request_hash: &'a [u8],
-    status: i16,
-    location: &'a str,
-    body: &'a str,
+/// What is known of a key; nothing but the time, when there is no answer.
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = sql_types::Timestamptz)]
+    at: DateTime<Utc>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Bytea>)]
+    request_hash: Option<Vec<u8>>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    location: Option<String>,
+    #[diesel(sql_type = sql_types::Nullable<sql_types::Text>)]
+    body: Option<String>,
+}
+
+#[derive(QueryableByName)]
+struct Ours {
+    #[diesel(sql_type = sql_types::BigInt)]
+    position: i64,
+}
+
+impl Ours {
+    /// Which of so many requests these are.
+    fn among(ours: &[Self], requests: usize) -> Vec<bool> {
+        let mut among = vec![false; requests];
+        for Self { position } in ours {
+            if let Some(one) = usize::try_from(position.saturating_sub(1)).ok().and_then(|index| among.get_mut(index)) {
+                *one = true;
+            }
+        }
+        among
+    }
 }
 
 /// Claims the keys of these requests, each together with its answer, in one statement; tells which of them are ours. A key
-/// that another transaction is claiming is waited for.
+/// that another transaction is claiming is waited for; one that was [fenced](fence_all) since the work began is not ours.
 ///
 /// # Errors
 /// The database's.
 pub async fn claim_all(tx: &mut Tx, requests: &[(&Keyed, &KeptAnswer)]) -> Result<Vec<bool>, DatabaseError> {
-    // Everyone waits for keys in the same order, so nobody waits in a circle.
-    let mut sorted: Vec<&(&Keyed, &KeptAnswer)> = requests.iter().collect();
-    sorted.sort_by_key(|(keyed, _)| keyed.name());
-    let rows: Vec<NewAnswer<'_>> = sorted
-        .into_iter()
-        .map(|(keyed, answer)| NewAnswer {
-            principal: &keyed.principal,
-            operation: keyed.operation,
-            key: &keyed.key.0,
-            request_hash: &keyed.hash,
-            status: i16::try_from(answer.status).unwrap_or_default(),
-            location: &answer.location,
-            body: &answer.body,
-        })
-        .collect();
-    let claimed: Vec<(String, String, String)> = insert_into(idempotency::table)
-        .values(&rows)
-        .on_conflict_do_nothing()
-        .returning((idempotency::principal, idempotency::operation, idempotency::key))
-        .get_results(tx)
+    // Everyone waits for keys in the same order, so nobody waits in a circle. Of two requests with one key in one batch, the
+    // first has it.
+    let claim = diesel::sql_query(
+        "with asked as (
+             select distinct on (principal, operation, key) * from unnest(
+                 $1::text[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::smallint[], $7::text[], $8::text[])
+                 with ordinality as asked (principal, operation, key, hash, since, status, location, body, position)
+             order by principal, operation, key, position),
+         claimed as (
+             insert into idempotency (principal, operation, key, request_hash, created_at, status, location, body)
+             select principal, operation, key, hash, since, status, location, body from asked
+             order by principal, operation, key
+             on conflict (principal, operation, key) do update
+             set request_hash = excluded.request_hash, created_at = excluded.created_at, status = excluded.status,
+                 location = excluded.location, body = excluded.body
+             where idempotency.status is null and idempotency.created_at < excluded.created_at
+             returning principal, operation, key)
+         select position from asked join claimed using (principal, operation, key)",
+    );
+    let keyed: Vec<&Keyed> = requests.iter().map(|(keyed, _)| *keyed).collect();
+    let since: Vec<DateTime<Utc>> = keyed.iter().map(|keyed| keyed.since).collect();
+    let statuses = requests.iter().map(|(_, answer)| i16::try_from(answer.status).unwrap_or_default());
+    let locations = requests.iter().map(|(_, answer)| answer.location.as_str());
+    let bodies = requests.iter().map(|(_, answer)| answer.body.as_str());
+    let ours: Vec<Ours> = claim
+        .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.principal.as_str()))
+        .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.operation))
+        .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.key.0.as_str()))
+        .bind::<sql_types::Array<sql_types::Bytea>, _>(column(&keyed, |keyed| keyed.hash.as_slice()))
+        .bind::<sql_types::Array<sql_types::Timestamptz>, _>(since)
+        .bind::<sql_types::Array<sql_types::SmallInt>, _>(statuses.collect::<Vec<_>>())
+        .bind::<sql_types::Array<sql_types::Text>, _>(locations.collect::<Vec<_>>())
+        .bind::<sql_types::Array<sql_types::Text>, _>(bodies.collect::<Vec<_>>())
+        .load(tx)
         .await?;
-    let mut claimed: HashSet<(&str, &str, &str)> =
-        claimed.iter().map(|(principal, operation, key)| (&**principal, &**operation, &**key)).collect();
-    // Taken out as it is met: of two requests with one key in one batch, the first is the one that was written.
-    Ok(requests.iter().map(|(keyed, _)| claimed.remove(&keyed.name())).collect())
+    Ok(Ours::among(&ours, requests.len()))
+}
+
+fn column<'a, T: ?Sized>(keyed: &[&'a Keyed], of: fn(&'a Keyed) -> &'a T) -> Vec<&'a T> {
+    keyed.iter().map(|keyed| of(keyed)).collect()
+}
+
+/// Fences these requests, which are to be refused for good: work on one of them that began before, on another instance,
+/// cannot claim its key any more. Tells for each whether it may be refused; otherwise it has an answer by now.
+///
+/// A later repeat may succeed all the same: what was refused may be there then.
+///
+/// # Errors
+/// The database's.
+pub async fn fence_all(connection: &mut AsyncPgConnection, requests: &[Keyed]) -> Result<Vec<bool>, DatabaseError> {
+    let fence = diesel::sql_query(
+        "with asked as (
+             select * from unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
+                 with ordinality as asked (principal, operation, key, hash, position)),
+         fenced as (
+             insert into idempotency (principal, operation, key, request_hash)
+             select distinct on (principal, operation, key) principal, operation, key, hash from asked
+             order by principal, operation, key
+             on conflict (principal, operation, key) do update set created_at = now() where idempotency.status is null
+             returning principal, operation, key)
+         select position from asked join fenced using (principal, operation, key)",
+    );
+    let keyed: Vec<&Keyed> = requests.iter().collect();
+    let fenced: Vec<Ours> = fence
+        .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.principal.as_str()))
+        .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.operation))
+        .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.key.0.as_str()))
+        .bind::<sql_types::Array<sql_types::Bytea>, _>(column(&keyed, |keyed| keyed.hash.as_slice()))
+        .load(connection)
+        .await?;
+    Ok(Ours::among(&fenced, requests.len()))
 }
 
 type Running = HashSet<(String, &'static str, String)>;
@@ -368,31 +462,12 @@ async fn lock(tx: &mut Tx, principal: &str, operation: &str, key: &IdempotencyKe
     Ok(locked.is_some_and(|row| row.locked))
 }
 
-/// Forgets answers older than 24 hours.
+/// Forgets answers older than 24 hours, by the database's clock.
 pub(crate) async fn forget_old(database: &Database) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
-    diesel::delete(
-        idempotency::table.filter(idempotency::created_at.lt(chrono::Utc::now() - chrono::Duration::hours(24))),
-    )
-    .execute(&mut connection)
-    .await?;
+    let forget = "
+        delete from idempotency where ctid = any(array(
+            select ctid from idempotency where created_at < now() - interval '24 hours' limit 10000))";
+    while diesel::sql_query(forget).execute(&mut connection).await? > 0 {}
     Ok(())
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_in_flight_until_its_request_ends() {
-        let running = InFlight::default();
-        let keyed = |who: &str, key: &str| Keyed::new(&who, "place_order", key.parse().unwrap(), &"body").unwrap();
-        let first = running.begin(&keyed("ada", "k1")).unwrap();
-        assert_eq!(running.begin(&keyed("ada", "\"k1\"")).unwrap_err().code(), Code::IdempotencyKeyInFlight);
-        let (other_key, other_caller) = (running.begin(&keyed("ada", "k2")), running.begin(&keyed("bob", "k1")));
-        assert!(other_key.is_ok() && other_caller.is_ok());
-        drop(first);
-        assert!(running.begin(&keyed("ada", "k1")).is_ok());
-    }
 }

@@ -316,7 +316,7 @@ where
 /// What happens with each request of an endpoint; it must always respond.
 pub(crate) type Responder = Arc<dyn Fn(Request) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Reads the question, asks the handler, and responds; a request whose caller has gone is dropped.
+/// Reads the question, asks the handler within the time that the caller waits and the contract allows, and responds.
 pub(crate) fn responder<S, C, A>(state: S, handler: A) -> Responder
 where
     S: Clone + Send + Sync + 'static,
@@ -331,7 +331,7 @@ where
                 header(TRACEPARENT).map(|value| value.as_str()),
                 header(REQUEST_ID).map(|value| value.as_str()),
             );
-            let deadline = patience(request.message.headers.as_ref(), C::DEADLINE);
+            let deadline = patience(request.message.headers.as_ref(), C::DEADLINE).min(C::DEADLINE);
             let span =
                 tracing::info_span!("answer", call = C::VERB, request_id = trace.request_id(), trace_id = %trace);
             let question = serde_json::from_slice::<C>(&request.message.payload);

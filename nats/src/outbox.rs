@@ -140,17 +140,21 @@ fn headers<E: Event>(id: EventId, event: &E, trace: &Trace) -> Vec<(&'static str
     ]
 }
 
+/// How many events are forgotten in one statement.
+const FORGOTTEN_AT_ONCE: usize = 20_000;
+
 /// Forgets published events after 30 days, a bounded number at a time, and inbox rows after 40; sees to it that the coming
 /// days have their partitions. Streams keep events for three days, so no repeat can come from further back.
 pub(crate) async fn keep_house(database: &Database) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
-    for statement in [
-        "select keep_inbox_days(current_date - 3, current_date + 3, current_date - 40)",
+    diesel::sql_query("select keep_inbox_days(current_date - 3, current_date + 3, current_date - 40)")
+        .execute(&mut connection)
+        .await?;
+    let forget = format!(
         "delete from event_log where id in (select id from event_log where created_at < now() - interval '30 days'
-             and not exists (select from outbox_pending where outbox_pending.id = event_log.id) limit 100000)",
-    ] {
-        diesel::sql_query(statement).execute(&mut connection).await?;
-    }
+             and not exists (select from outbox_pending where outbox_pending.id = event_log.id) limit {FORGOTTEN_AT_ONCE})"
+    );
+    while diesel::sql_query(&forget).execute(&mut connection).await? >= FORGOTTEN_AT_ONCE {}
     Ok(())
 }
 

@@ -251,7 +251,7 @@ impl ApiResponse for Problem {
 
 impl From<diesel::result::Error> for Problem {
     fn from(error: diesel::result::Error) -> Self {
-        Self::internal(error)
+        crate::database::DatabaseError::from(error).into()
     }
 }
 
@@ -266,6 +266,11 @@ impl From<crate::database::DatabaseError> for Problem {
         match error {
             crate::database::DatabaseError::Unreachable { .. } => {
                 Self::new(Code::Unavailable, "The service's database cannot be reached.").because(error)
+            }
+            crate::database::DatabaseError::Query { .. } if error.is_unavailable() => {
+                let detail = "The service's database went away, or took too long. It is not known whether anything was \
+                              done: look, or repeat the request with the same Idempotency-Key.";
+                Self::new(Code::Timeout, detail).because(error)
             }
             crate::database::DatabaseError::Query { .. } => Self::internal(error),
         }

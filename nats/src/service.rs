@@ -10,6 +10,7 @@
 mod discovery;
 mod endpoint;
 mod jobs;
+mod link;
 mod ops;
 mod run;
 

@@ -149,3 +149,14 @@ async fn what_came_while_the_service_was_down_is_handled_when_it_is_back() {
 
     until_noted(&bed, meanwhile.thing).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_handler_waits_for_has_no_more_time_than_the_handler() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let patient = event("patient");
+
+    bed.publish(&patient).await;
+
+    bed.wait_for("its effect", || async { (effects(&bed, "suffer", patient.thing).await > 0).then_some(()) }).await;
+}

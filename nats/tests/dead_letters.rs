@@ -1,4 +1,6 @@
-//! Dead letters: kept in the service's own database, shown, redriven and discarded.
+//! Dead letters: kept in the service's own database, and shown.
+
+mod redrive;
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +9,8 @@ use nats::{
     contracts::{
         Event,
         operations::{
-            AuditInbox, AuditedEvent, AuditedInbox, DeadLetter, DeadLetterDetails, DeadLetterState, DiscardDeadLetter,
-            GetDeadLetter, ListDeadLetters, NoDeadLetter, RedriveDeadLetters, RedrivenDeadLetters,
+            AuditInbox, AuditedEvent, AuditedInbox, DeadLetter, DeadLetterDetails, DeadLetterState, GetDeadLetter,
+            ListDeadLetters, NoDeadLetter, RedriveDeadLetters, RedrivenDeadLetters,
         },
     },
     invoke::CallError,
@@ -82,6 +84,27 @@ async fn doomed(bed: &Bed) -> (tokio::runtime::Runtime, Running) {
     (runtime, running)
 }
 
+/// Publishes a message that names an event's id and is no event, and waits until both consumers have buried it; the event
+/// itself, and its headers, are still to be published.
+async fn forged(bed: &Bed) -> (ThingDone, Vec<(&'static str, String)>) {
+    let honest = event("fine");
+    let headers = nats::outbox::envelope(nats::types::EventId::new(), &honest);
+    let forged = headers.iter().filter(|(name, _)| *name != "Nats-Msg-Id");
+    let forged: Vec<(&str, &str)> = forged.map(|(name, value)| (*name, value.as_str())).collect();
+    bed.publish_raw(&honest.subject(), &forged, "forged").await;
+    until_dead(bed, 2).await;
+    (honest, headers)
+}
+
+async fn publish(bed: &Bed, event: &ThingDone, headers: &[(&'static str, String)]) {
+    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    bed.publish_raw(&event.subject(), &headers, &serde_json::to_string(event).unwrap()).await;
+}
+
+async fn until_effect(bed: &Bed, thing: UserId) {
+    bed.wait_for("its effect", || async { (effects(bed, "suffer", thing).await > 0).then_some(()) }).await;
+}
+
 async fn until_suffered(bed: &Bed, thing: UserId, times: usize) {
     bed.wait_for("the handler to begin", || async { (probe::suffered(thing) >= times).then_some(()) }).await;
 }
@@ -130,69 +153,6 @@ async fn lists_are_paged_and_filtered_by_consumer() {
 
     assert_eq!([first, second].concat(), letters(&bed).await);
     assert_eq!(other, []);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_letter_is_redriven_by_its_own_consumer_alone_once_the_cause_is_mended() {
-    let bed = Bed::start().await;
-    let _probe = bed.run(probe::service()).await;
-    let _other_instance = bed.run(probe::service()).await;
-    let poison = event("dead");
-    let letter = kill(&bed, &poison).await;
-    until_noted(&bed, poison.thing).await;
-
-    probe::cure(poison.thing);
-    assert_eq!(redrive(&bed, Some(letter.id), None).await.unwrap().count, 1);
-
-    until_dead(&bed, 0).await;
-    assert_eq!(effects(&bed, "suffer", poison.thing).await, 1, "its effect, once");
-    assert_eq!(effects(&bed, "note", poison.thing).await, 1, "the other consumer saw nothing of it");
-    assert_eq!(audit(&bed, &letter).await, AuditedInbox { missing: vec![], dead: vec![] });
-    let gone = redrive(&bed, Some(letter.id), None).await.unwrap_err();
-    assert!(matches!(gone, CallError::Refused(NoDeadLetter::NotFound)), "{gone}");
-    assert!(matches!(get(&bed, letter.id).await, Err(CallError::Refused(NoDeadLetter::NotFound))));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_fails_again_is_dead_again_with_the_new_count() {
-    let bed = Bed::start().await;
-    let _probe = bed.run(probe::service()).await;
-    let letter = kill(&bed, &event("dead")).await;
-
-    redrive(&bed, Some(letter.id), None).await.unwrap();
-
-    let again = bed
-        .wait_for("the second failure", || async {
-            letters(&bed).await.into_iter().find(|letter| letter.attempts == 2)
-        })
-        .await;
-    assert_eq!((again.id, again.state), (letter.id, DeadLetterState::Dead));
-    assert_eq!(again.first_at, letter.first_at);
-    assert!(again.last_at > letter.last_at);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn many_are_redriven_at_once_and_those_that_still_fail_hold_up_no_other() {
-    let bed = Bed::start().await;
-    let _probe = bed.run(probe::service()).await;
-    let poisons = [event("dead"), event("dead"), event("dead")];
-    for poison in &poisons {
-        kill(&bed, poison).await;
-    }
-    probe::cure(poisons[1].thing);
-    probe::cure(poisons[2].thing);
-
-    assert_eq!(redrive(&bed, None, Some("probe-note")).await.unwrap().count, 0);
-    assert_eq!(redrive(&bed, None, Some("probe-suffer")).await.unwrap().count, 3);
-
-    let left = until_dead(&bed, 1).await;
-    assert_eq!((left[0].subject.clone(), left[0].attempts), (poisons[0].subject(), 2));
-    probe::cure(poisons[0].thing);
-    assert_eq!(redrive(&bed, None, None).await.unwrap().count, 1);
-    until_dead(&bed, 0).await;
-    for poison in &poisons {
-        assert_eq!(effects(&bed, "suffer", poison.thing).await, 1);
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -283,7 +243,7 @@ async fn what_needs_something_that_is_away_is_tried_until_it_is_back_and_never_d
         .await;
     probe::cure(waiting.thing);
 
-    bed.wait_for("its effect", || async { (effects(&bed, "suffer", waiting.thing).await > 0).then_some(()) }).await;
+    until_effect(&bed, waiting.thing).await;
     assert_eq!(letters(&bed).await, []);
 }
 
@@ -299,47 +259,9 @@ async fn what_a_killed_process_had_begun_is_delivered_again() {
     probe::cure(begun.thing);
     let _probe = bed.run(probe::service()).await;
 
-    bed.wait_for("its effect", || async { (effects(&bed, "suffer", begun.thing).await > 0).then_some(()) }).await;
+    until_effect(&bed, begun.thing).await;
     assert_eq!(effects(&bed, "suffer", begun.thing).await, 1, "what was begun first was rolled back");
     assert_eq!(letters(&bed).await, []);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn what_a_killed_process_was_redriving_is_redriven_by_another() {
-    let bed = Bed::start().await;
-    let (process, _running) = doomed(&bed).await;
-    let poison = event("hang once dead");
-    let letter = kill(&bed, &poison).await;
-    redrive(&bed, Some(letter.id), None).await.unwrap();
-    until_suffered(&bed, poison.thing, 2).await;
-
-    process.shutdown_background();
-    probe::cure(poison.thing);
-    let _probe = bed.run(probe::service()).await;
-
-    bed.wait_for("its effect", || async { (effects(&bed, "suffer", poison.thing).await > 0).then_some(()) }).await;
-    until_dead(&bed, 0).await;
-    assert_eq!(effects(&bed, "suffer", poison.thing).await, 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_discarded_letter_is_not_handled_and_not_missing() {
-    let bed = Bed::start().await;
-    let _probe = bed.run(probe::service()).await;
-    let poison = event("dead");
-    bed.publish_twice(&poison).await;
-    let letter = until_dead(&bed, 1).await.remove(0);
-    let question = DiscardDeadLetter { id: letter.id, reason: "nobody needs it".to_owned(), by: "a test".to_owned() };
-
-    let discarded = bed.call_at("probe", &question).await.expect("the letter").letter;
-
-    assert_eq!(discarded, letter);
-    assert_eq!(letters(&bed).await, []);
-    assert_eq!(audit(&bed, &letter).await, AuditedInbox { missing: vec![], dead: vec![] });
-    until_settled(&bed, "probe-suffer").await;
-    assert_eq!(effects(&bed, "suffer", poison.thing).await, 0);
-    let gone = bed.call_at("probe", &question).await.unwrap_err();
-    assert!(matches!(gone, CallError::Refused(NoDeadLetter::NotFound)), "{gone}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,18 +291,12 @@ async fn what_cannot_be_kept_is_not_lost() {
 async fn a_forgery_does_not_pass_for_the_event_whose_id_it_names() {
     let bed = Bed::start().await;
     let _probe = bed.run(probe::service()).await;
-    let honest = event("fine");
-    let headers = nats::outbox::envelope(nats::types::EventId::new(), &honest);
-    let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let without_dedup: Vec<(&str, &str)> = headers.iter().copied().filter(|(name, _)| *name != "Nats-Msg-Id").collect();
-    bed.publish_raw(&honest.subject(), &without_dedup, "forged").await;
-    until_dead(&bed, 2).await;
+    let (honest, headers) = forged(&bed).await;
 
-    bed.publish_raw(&honest.subject(), &headers, &serde_json::to_string(&honest).unwrap()).await;
+    publish(&bed, &honest, &headers).await;
 
     until_noted(&bed, honest.thing).await;
-    bed.wait_for("the other effect", || async { (effects(&bed, "suffer", honest.thing).await > 0).then_some(()) })
-        .await;
+    until_effect(&bed, honest.thing).await;
     let letters = letters(&bed).await;
     assert!(letters.iter().all(|letter| letter.event_id.is_some()), "{letters:?}");
     // A letter that is no event, and never will be one, stays dead when it is redriven.
@@ -390,19 +306,4 @@ async fn a_forgery_does_not_pass_for_the_event_whose_id_it_names() {
         (again.len() == 2 && again.iter().all(|letter| letter.attempts == 2)).then_some(())
     })
     .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn only_the_operator_and_the_gateway_may_ask() {
-    let bed = Bed::start().await;
-    let _probe = bed.run(probe::service()).await;
-
-    for (user, may) in [("operator", true), ("gateway", true), ("debug", false), ("probe", false)] {
-        let (client, mut refusals) = bed.connect_as(user).await;
-        for subject in ["svc.probe.redrive_dead_letters", "nobody.may"] {
-            client.publish(subject, "{}".into()).await.unwrap();
-        }
-        let refused = refusals.next(Duration::from_secs(5)).await.expect("a refusal");
-        assert_eq!(refused.contains("nobody.may"), may, "{user}: {refused}");
-    }
 }

@@ -2,10 +2,14 @@
 
 use std::time::Instant;
 
-use nats::{invoke::CallError, types::UserId};
+use nats::{
+    connect::connect,
+    invoke::{CallError, OUTCOME},
+    types::UserId,
+};
 use stack::Bed;
 
-use crate::probe::{self, AskNobody, DoThing, Done, NotDone};
+use crate::probe::{self, AskNobody, DoThing, Done, NotDone, ThingDone};
 
 fn question(mood: &str) -> DoThing {
     DoThing { thing: UserId::new(), mood: mood.to_owned(), commit: true }
@@ -60,4 +64,24 @@ async fn a_service_that_is_not_there_is_unavailable_at_once() {
         "not by waiting: {:?}",
         started.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_comes_too_late_is_told_so_and_nothing_is_done() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    // The user who may do everything, asking from where the gateway would.
+    let client = connect(&bed.settings("bed"), "gateway").await.unwrap();
+    let (late, punctual) = (question("late"), question("punctual"));
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Argosy-Expires", "1");
+
+    let body = serde_json::to_vec(&late).unwrap();
+    let answer = client.request_with_headers("svc.probe.do_thing", headers, body.into()).await.expect("an answer");
+
+    let headers = answer.headers.expect("headers");
+    assert_eq!(headers.get(OUTCOME).map(|outcome| outcome.as_str()), Some("busy"));
+    bed.call(&punctual).await.expect("an answer");
+    bed.event::<ThingDone>(|event| event.thing == punctual.thing).await;
+    bed.no_event::<ThingDone>(|event| event.thing == late.thing).await;
 }

@@ -9,6 +9,7 @@
 )]
 
 mod consume;
+mod database;
 mod dead_letters;
 mod http;
 mod invoke;

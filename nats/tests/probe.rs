@@ -13,6 +13,7 @@ use nats::{
     identity::{Staff, User, Visitor},
     invoke::CallError,
     problem::Problem,
+    resilience::remaining,
     service::{Runtime, Service, StartError},
     types::{Quantity, Text, UserId},
 };
@@ -21,7 +22,7 @@ use poem_openapi::{Object, OpenApi, param::Path};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
+pub(crate) const MIGRATIONS: EmbeddedMigrations = embed_migrations!("tests/migrations");
 
 /// Something happened to a thing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Object)]
@@ -140,14 +141,18 @@ async fn suffer(tx: &mut Tx, _probe: Probe, received: Received<ThingDone>) -> Re
     match received.event.mood.as_str() {
         "panic" => panic!("as asked"),
         "hang once dead" if suffered(thing) > 1 => std::future::pending().await,
-        "dead" | "hang once dead" => Err(Failure::Dead("as asked".to_owned())),
+        "dead, then away" if suffered(thing) > 1 => Err(Failure::Unavailable("as asked".to_owned())),
+        "dead" | "hang once dead" | "dead, then away" => Err(Failure::Dead("as asked".to_owned())),
         "later" => Err(Failure::RetryAfter { delay: LATER, reason: "not now".to_owned() }),
         "away" => Err(Failure::Unavailable("as asked".to_owned())),
         "hang" => std::future::pending().await,
+        "patient" if remaining(HOUR) == HOUR => Err(Failure::Dead("it could wait for ever".to_owned())),
         "first time" if suffered(thing) == 1 => Err(Failure::Failed("only the first time".to_owned())),
         _ => Ok(()),
     }
 }
+
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// How much later an event of the mood `later` is to be tried.
 pub(crate) const LATER: Duration = Duration::from_millis(50);

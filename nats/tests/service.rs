@@ -8,10 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures_util::StreamExt;
 use nats::{
     connect::{Requests, connect},
     invoke::{CallError, Caller},
     resilience::{Policy, within},
+    service::Running,
     types::UserId,
 };
 use stack::Bed;
@@ -23,10 +25,9 @@ fn question(mood: &str) -> DoThing {
     DoThing { thing: UserId::new(), mood: mood.to_owned(), commit: true }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_rolling_restart_under_load_loses_no_request() {
-    let bed = Arc::new(Bed::start().await);
-    let mut instances = vec![bed.run(probe::service()).await, bed.run(probe::service()).await];
+/// Replaces each of two instances three times under load: every request must be answered.
+async fn roll(bed: Bed, mut instances: Vec<Running>) {
+    let bed = Arc::new(bed);
     let (done, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let mut load = JoinSet::new();
     for _ in 0..16 {
@@ -49,6 +50,39 @@ async fn a_rolling_restart_under_load_loses_no_request() {
     }
     done.store(true, Ordering::Relaxed);
     load.join_all().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rolling_restart_under_load_loses_no_request() {
+    let bed = Bed::start().await;
+    let instances = vec![bed.run(probe::service()).await, bed.run(probe::service()).await];
+
+    roll(bed, instances).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_rolling_restart_loses_no_request_after_a_reconnect_either() {
+    let mut bed = Bed::start().await;
+    let instances = vec![bed.run(probe::service()).await, bed.run(probe::service()).await];
+    // What the clients have counted by now the next server knows nothing of.
+    for _ in 0..200 {
+        assert_eq!(bed.nobody().get("/v1/whoami").send().await.status, 200);
+    }
+    bed.broker().process().kill();
+    bed.broker().restart().await.expect("nats-server comes back");
+    let (client, _refusals) = bed.connect_as("debug").await;
+    bed.wait_for("both instances to be back", || async {
+        let inbox = client.new_inbox();
+        let answers = client.subscribe(inbox.clone()).await.ok()?;
+        client.publish_with_reply("$SRV.PING.probe", inbox, "".into()).await.ok()?;
+        let both = answers.take(2).collect::<Vec<_>>();
+        tokio::time::timeout(Duration::from_millis(200), both).await.ok()
+    })
+    .await;
+    bed.wait_for("an answer", || async { (bed.nobody().get("/v1/whoami").send().await.status == 200).then_some(()) })
+        .await;
+
+    roll(bed, instances).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

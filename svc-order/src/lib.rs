@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
+    batch::Batcher,
     config::Settings,
     contracts::{
         catalog::{CommitStock, GetArticles, ReleaseStock, ReserveStock},
@@ -26,7 +27,7 @@ use nats::{
         user::{GetAddress, GetUserDetails},
     },
     database::Database,
-    idempotency::InFlight,
+    idempotency::{InFlight, Keyed},
     invoke::Caller,
     service::{Runtime, Service, StartError},
     work::Queue,
@@ -76,6 +77,8 @@ pub struct Orders {
     pub(crate) payment_timeout: Duration,
     /// Writes placed orders, those that wait together in one transaction.
     pub(crate) writer: Writer,
+    /// Makes refusals final.
+    pub(crate) refusals: Batcher<Keyed, bool>,
     /// The requests that this instance is placing orders for.
     pub(crate) running: InFlight,
     /// The paid orders whose goods are to be secured.
@@ -86,9 +89,11 @@ pub struct Orders {
 
 impl Orders {
     async fn start(runtime: Runtime) -> Result<Self, StartError> {
+        let payment_timeout = payment_timeout(&runtime.settings)?;
         Ok(Self {
-            payment_timeout: payment_timeout(&runtime.settings)?,
-            writer: order::write::start(runtime.database.clone()),
+            payment_timeout,
+            writer: order::write::start(runtime.database.clone(), payment_timeout),
+            refusals: order::place::start_refusing(runtime.database.clone()),
             running: InFlight::default(),
             stock: Queue::new(stock::AT_ONCE),
             overdue: Queue::new(overdue::AT_ONCE),

@@ -84,18 +84,6 @@ diesel::table! {
 }
 
 diesel::table! {
-    order_saga (order_id) {
-        order_id -> Uuid,
-        step -> Text,
-        deadline -> Nullable<Timestamptz>,
-        due_at -> Nullable<Timestamptz>,
-        tries -> Integer,
-        traceparent -> Text,
-        request_id -> Text,
-    }
-}
-
-diesel::table! {
     order_refund (refund_id) {
         refund_id -> Uuid,
         order_id -> Uuid,
@@ -110,7 +98,6 @@ diesel::joinable!(cart_item -> cart (cart_id));
 diesel::joinable!(order_terms -> orders (order_id));
 diesel::joinable!(order_line -> orders (order_id));
 diesel::joinable!(order_history -> orders (order_id));
-diesel::joinable!(order_saga -> orders (order_id));
 diesel::joinable!(order_refund -> orders (order_id));
 diesel::allow_tables_to_appear_in_same_query!(
     cart,
@@ -119,6 +106,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     order_terms,
     order_line,
     order_history,
-    order_saga,
     order_refund
 );

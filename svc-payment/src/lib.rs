@@ -46,8 +46,9 @@ pub fn service() -> Service<Payments> {
         .publishes::<PaymentRefunded>()
         .works("charge", |payments| payments.due.clone(), payment::charge::claim, payment::charge::charge)
         .works("refund", |payments| payments.refunds.clone(), payment::refund::claim, payment::refund::give_back)
+        .works("surplus", |payments| payments.surplus.clone(), payment::surplus::claim, payment::surplus::give_back)
         .works("webhook", |payments| payments.webhooks.clone(), webhook::claim, webhook::read_up)
-        .every("reconcile", SECONDS_10, reconciliation::reconcile)
+        .every_on_one("reconcile", SECONDS_10, reconciliation::reconcile)
         .every("forget-webhooks", HOUR, webhook::forget_old)
         .audit(payment::audit::audit)
 }
@@ -64,6 +65,8 @@ pub struct Payments {
     pub(crate) due: Queue,
     /// The refunds that are to be made.
     pub(crate) refunds: Queue,
+    /// What was captured beyond what is owed, and is to go back.
+    pub(crate) surplus: Queue,
     /// The webhooks that are to be read up on.
     pub(crate) webhooks: Queue,
 }
@@ -77,6 +80,7 @@ impl Payments {
             calls: runtime.calls,
             due: Queue::new(payment::charge::AT_ONCE),
             refunds: Queue::new(payment::refund::AT_ONCE),
+            surplus: Queue::new(payment::surplus::AT_ONCE),
             webhooks: Queue::new(webhook::AT_ONCE),
         })
     }

@@ -9,7 +9,8 @@
 //! | `failed`, `canceled` | it has taken the money all the same | `succeeded`, and all of it goes back |
 //!
 //! Whatever else the provider says, be it late or repeated, changes nothing (`PaymentStatus::after`). What goes back is a
-//! refund of its own and does not change the status either; how much it was, the ledger says.
+//! refund of its own and does not change the status either; how much it was, the ledger says. Only one capture counts: what
+//! the provider takes beyond it goes back by itself (`payment/surplus.rs`).
 
 pub mod api;
 pub(crate) mod audit;
@@ -19,6 +20,7 @@ pub(crate) mod details;
 pub(crate) mod intent;
 pub(crate) mod refund;
 pub(crate) mod settle;
+pub(crate) mod surplus;
 
 use std::{fmt, str::FromStr};
 
@@ -52,8 +54,6 @@ use crate::{
 #[oai(rename = "PaymentAttemptStatus", rename_all = "snake_case")]
 #[diesel(sql_type = sql_types::Text)]
 pub enum PaymentStatus {
-    /// The customer has to do something first.
-    RequiresAction,
     /// The provider is being asked.
     Processing,
     /// The provider holds the money; it is not captured yet.
@@ -107,8 +107,8 @@ macro_rules! text_enum {
 
 pub(crate) use text_enum;
 
-text_enum!(PaymentStatus: RequiresAction = "requires_action", Processing = "processing",
-    RequiresCapture = "requires_capture", Succeeded = "succeeded", Failed = "failed", Canceled = "canceled");
+text_enum!(PaymentStatus: Processing = "processing", RequiresCapture = "requires_capture", Succeeded = "succeeded",
+    Failed = "failed", Canceled = "canceled");
 text_enum!(TransactionKind: Authorize = "authorize", Capture = "capture", Void = "void", Refund = "refund");
 
 /// A row of `payment`.
@@ -122,7 +122,6 @@ pub(crate) struct Payment {
     pub(crate) currency: Currency,
     pub(crate) method: String,
     pub(crate) status: PaymentStatus,
-    pub(crate) attempt: i32,
     pub(crate) tries: i32,
     pub(crate) provider_reference: Option<String>,
     pub(crate) decline_reason: Option<DeclineReason>,
@@ -132,9 +131,9 @@ pub(crate) struct Payment {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
-/// A payment to be made; `next_try_at` is set while it is `processing`, and null otherwise, not the table's default.
+/// A payment to be made; the table's default makes it due at once.
 #[derive(Debug, Insertable)]
-#[diesel(table_name = payment, treat_none_as_default_value = false, check_for_backend(Pg))]
+#[diesel(table_name = payment, check_for_backend(Pg))]
 pub(crate) struct NewPayment {
     pub(crate) id: PaymentId,
     pub(crate) order_id: OrderId,
@@ -143,7 +142,6 @@ pub(crate) struct NewPayment {
     pub(crate) currency: Currency,
     pub(crate) method: String,
     pub(crate) status: PaymentStatus,
-    pub(crate) next_try_at: Option<DateTime<Utc>>,
     pub(crate) traceparent: String,
     pub(crate) request_id: String,
 }
@@ -165,9 +163,9 @@ impl PaymentStatus {
     pub(crate) const fn after(self, seen: ProviderStatus, canceled: bool) -> Self {
         match (self, seen) {
             (_, ProviderStatus::Succeeded) => Self::Succeeded,
-            (Self::RequiresAction | Self::Processing, ProviderStatus::RequiresCapture) => Self::RequiresCapture,
-            (Self::RequiresAction | Self::Processing | Self::RequiresCapture, ProviderStatus::Declined) => Self::Failed,
-            (Self::RequiresAction | Self::Processing | Self::RequiresCapture, ProviderStatus::Voided) => {
+            (Self::Processing, ProviderStatus::RequiresCapture) => Self::RequiresCapture,
+            (Self::Processing | Self::RequiresCapture, ProviderStatus::Declined) => Self::Failed,
+            (Self::Processing | Self::RequiresCapture, ProviderStatus::Voided) => {
                 if canceled {
                     Self::Canceled
                 } else {
@@ -185,9 +183,9 @@ impl Payment {
         Money::new(self.amount, self.currency)
     }
 
-    /// The key of an operation of this attempt: derived, so that it is the same after a crash.
+    /// The key of an operation: derived, so that it is the same after a crash.
     pub(crate) fn key(&self, operation: TransactionKind) -> String {
-        format!("order:{}:{operation}:{}", self.order_id, self.attempt)
+        format!("order:{}:{operation}", self.order_id)
     }
 
     /// The payments that `identity` may see: its own, or everybody's for staff. The only way in from outside.

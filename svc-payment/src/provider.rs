@@ -119,7 +119,7 @@ impl ProviderPayment {
     }
 
     /// Whether the provider refused the request with this key, for good.
-    pub(crate) fn refused(&self, key: &str) -> bool {
+    pub fn refused(&self, key: &str) -> bool {
         self.operation(key).is_some_and(|operation| operation.refusal.is_some())
     }
 }

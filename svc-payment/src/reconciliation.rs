@@ -10,10 +10,15 @@
 //! The lines are kept, so that what differs is a query over two tables (the view `reconciliation_difference`) and not a
 //! matter of who was looking when.
 //!
+//! One instance at a time reads and settles, to spare the provider; that two do it at once does no harm.
+//!
 //! Trap: what is being written down this moment differs as well. Settling it is harmless; telling of it waits for a minute.
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, Insertable, IntoSql, QueryDsl, QueryableByName, insert_into, sql_query, sql_types};
+use diesel::{
+    ExpressionMethods, Insertable, IntoSql, QueryDsl, QueryableByName, dsl::exists, insert_into, select, sql_query,
+    sql_types,
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::database::{Connection, DatabaseError};
 
@@ -34,31 +39,42 @@ const PAGES: usize = 200;
 /// How many payments one run settles at most.
 const SETTLED: i64 = 200;
 
-/// Why a run ended early; the next one goes on.
+/// What is wrong with a line that the provider has forgotten.
+const FORGOTTEN: &str = "the provider stated it once, and does not any more";
+
+/// Why a run left something undone; the next one goes on.
 #[derive(Debug)]
-pub(crate) struct Interrupted(String);
+pub(crate) enum Interrupted {
+    /// The provider gave no answer to go by.
+    Provider(String),
+    /// The database's fault.
+    Database(DatabaseError),
+}
 
 impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Provider(reason) => f.write_str(reason),
+            Self::Database(error) => write!(f, "{error}"),
+        }
     }
 }
 
 impl From<Unknown> for Interrupted {
     fn from(Unknown(reason): Unknown) -> Self {
-        Self(reason)
+        Self::Provider(reason)
     }
 }
 
 impl From<DatabaseError> for Interrupted {
     fn from(error: DatabaseError) -> Self {
-        Self(error.to_string())
+        Self::Database(error)
     }
 }
 
 impl From<diesel::result::Error> for Interrupted {
     fn from(error: diesel::result::Error) -> Self {
-        Self(error.to_string())
+        Self::Database(error.into())
     }
 }
 
@@ -92,9 +108,17 @@ struct Difference {
 pub(crate) async fn reconcile(payments: Payments) -> Result<(), Interrupted> {
     read_on(&payments).await?;
     compare(&payments).await?;
-    for missing in missing(&payments).await? {
-        if let Some(problem) = write_down(&payments, &missing.payment).await? {
-            doubt(&payments, &missing.payment, &problem).await?;
+    let mut first_error = None;
+    for Missing { payment } in missing(&payments).await? {
+        match write_down(&payments, &payment).await {
+            Ok(None) => {}
+            Ok(Some(problem)) => doubt(&payments, &payment, &problem).await?,
+            Err(Interrupted::Database(error)) if error.is_unavailable() => return Err(error.into()),
+            // What ails one payment must not hide the others.
+            Err(error) => {
+                tracing::warn!(payment, %error, "not reconciled; it is tried again in the next run");
+                first_error.get_or_insert(error);
+            }
         }
     }
     compare(&payments).await?;
@@ -105,7 +129,7 @@ pub(crate) async fn reconcile(payments: Payments) -> Result<(), Interrupted> {
     for Difference { reference, difference } in differences {
         tracing::error!(reference, difference, "our ledger and the provider's statement differ");
     }
-    Ok(())
+    first_error.map_or(Ok(()), Err)
 }
 
 /// Reads the statement to its end, page by page; nobody waits for the provider with a connection in hand.
@@ -116,13 +140,20 @@ async fn read_on(payments: &Payments) -> Result<(), Interrupted> {
         let (after, now): (i64, DateTime<Utc>) =
             statement::table.select((statement::sequence, now)).first(&mut connection).await?;
         drop(connection);
-        let Statement { data, last } = payments.provider.statement(after, PAGE).await?;
+        // From the last line that was read: is it still there?
+        let Statement { data, last } = payments.provider.statement(after.saturating_sub(1).max(0), PAGE).await?;
         let mut tx = payments.database.begin().await?;
+        let goes_on = after == 0 || states_again(&mut tx, after, data.as_slice().first()).await?;
         import(&mut tx, &data).await?;
-        if last < after {
-            forgotten(&mut tx, last).await?;
+        if !goes_on {
+            // Its places began anew, so that what it does now has places that were read before: all is read once more.
+            forgotten(&mut tx, (last, i64::MAX), &[]).await?;
+            diesel::update(statement::table).set(statement::sequence.eq(0)).execute(&mut tx).await?;
+            tx.commit().await?;
+            continue;
         }
         let read = data.last().map_or(after, |line| line.sequence);
+        forgotten(&mut tx, (after, read), &data).await?;
         let complete = data.len() < PAGE;
         // Of two instances the one that read further counts.
         sql_query(
@@ -142,6 +173,17 @@ async fn read_on(payments: &Payments) -> Result<(), Interrupted> {
     Ok(())
 }
 
+/// Whether the line at this place is the one that we know.
+async fn states_again(
+    connection: &mut AsyncPgConnection,
+    place: i64,
+    line: Option<&Operation>,
+) -> Result<bool, Interrupted> {
+    let Some(line) = line.filter(|line| line.sequence == place) else { return Ok(false) };
+    let known = statement_line::table.find(&line.reference).filter(statement_line::sequence.eq(place));
+    Ok(select(exists(known)).get_result(connection).await?)
+}
+
 async fn import(connection: &mut AsyncPgConnection, lines: &[Operation]) -> Result<(), Interrupted> {
     let lines: Vec<NewLine<'_>> = lines
         .iter()
@@ -158,11 +200,18 @@ async fn import(connection: &mut AsyncPgConnection, lines: &[Operation]) -> Resu
     Ok(())
 }
 
-/// The provider's statement is shorter than it was.
-async fn forgotten(connection: &mut AsyncPgConnection, last: i64) -> Result<(), Interrupted> {
-    let doubted = diesel::update(statement_line::table.filter(statement_line::sequence.gt(last)))
+/// What the provider once stated after the first and up to the second place, and does not state there any more.
+async fn forgotten(
+    connection: &mut AsyncPgConnection,
+    (after, until): (i64, i64),
+    stated: &[Operation],
+) -> Result<(), Interrupted> {
+    let stated = stated.iter().map(|line| line.reference.as_str());
+    let doubted = diesel::update(statement_line::table.filter(statement_line::sequence.gt(after)))
+        .filter(statement_line::sequence.le(until))
+        .filter(statement_line::reference.ne_all(stated))
         .filter(statement_line::problem.is_null())
-        .set(statement_line::problem.eq("the provider stated it once, and does not any more"))
+        .set(statement_line::problem.eq(FORGOTTEN))
         .execute(connection)
         .await?;
     if doubted > 0 {
@@ -171,16 +220,21 @@ async fn forgotten(connection: &mut AsyncPgConnection, last: i64) -> Result<(), 
     Ok(())
 }
 
-/// Marks the lines that the ledger says as well.
+/// Marks the lines that are written down as well, and the authorization of a charge of which everything goes back. Why a
+/// line could not be written down before is a problem no more.
 async fn compare(payments: &Payments) -> Result<(), Interrupted> {
     let mut connection = payments.database.connection().await?;
-    sql_query(
-        "update statement_line line set matched = true from transaction
-         where not line.matched and line.refusal is null and transaction.provider_reference = line.reference
-           and transaction.kind = line.kind and transaction.amount = line.amount",
-    )
-    .execute(&mut connection)
-    .await?;
+    for compared in [
+        "update statement_line line set matched = true, problem = case problem when $1 then problem end
+         from known_operation known
+         where not line.matched and line.refusal is null and known.provider_reference = line.reference
+           and known.kind = line.kind and known.amount = line.amount",
+        "update statement_line line set matched = true, problem = case problem when $1 then problem end from surplus
+         where not line.matched and line.refusal is null and line.kind = 'authorize' and line.payment = surplus.charge
+           and not exists (select from payment where provider_reference = surplus.charge)",
+    ] {
+        sql_query(compared).bind::<sql_types::Text, _>(FORGOTTEN).execute(&mut connection).await?;
+    }
     Ok(())
 }
 
@@ -190,7 +244,7 @@ async fn missing(payments: &Payments) -> Result<Vec<Missing>, Interrupted> {
     let missing = sql_query(
         "select line.payment from statement_line line
          where not line.matched and line.refusal is null
-           and not exists (select from transaction where transaction.provider_reference = line.reference)
+           and not exists (select from known_operation known where known.provider_reference = line.reference)
          group by line.payment order by min(line.problem) nulls first, min(line.sequence) limit $1",
     )
     .bind::<sql_types::BigInt, _>(SETTLED)
@@ -224,7 +278,7 @@ async fn doubt(payments: &Payments, reference: &str, problem: &str) -> Result<()
     sql_query(
         "update statement_line line set problem = $2
          where line.payment = $1 and line.refusal is null and line.problem is distinct from $2
-           and not exists (select from transaction where transaction.provider_reference = line.reference)",
+           and not exists (select from known_operation known where known.provider_reference = line.reference)",
     )
     .bind::<sql_types::Text, _>(reference)
     .bind::<sql_types::Text, _>(problem)

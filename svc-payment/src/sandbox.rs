@@ -183,18 +183,23 @@ impl Sandbox {
         let (payment, fresh) = match book.decide(key, request)? {
             Decision::Before(payment) => (payment, false),
             Decision::New(done) => {
-                let operation = done.operation.clone();
-                let first = book.operations().all(|one| one.kind != operation.kind);
-                journal.append(&Entry::Done(done.clone())).map_err(|error| {
-                    tracing::error!(%error, "the journal cannot be written; nothing was done");
-                    Refusal::Failed
-                })?;
-                book.write(*done);
-                if first && self.die_after == Some(operation.kind) {
+                let (payment, kind) = (done.operation.payment.clone(), done.operation.kind);
+                let first = book.operations().all(|one| one.kind != kind);
+                let again = book.again(&done).map(Box::new);
+                let mut operations = Vec::new();
+                for done in [Some(done), again].into_iter().flatten() {
+                    journal.append(&Entry::Done(done.clone())).map_err(|error| {
+                        tracing::error!(%error, "the journal cannot be written; it was not done");
+                        Refusal::Failed
+                    })?;
+                    operations.push(done.operation.clone());
+                    book.write(*done);
+                }
+                if first && self.die_after == Some(kind) {
                     std::process::abort();
                 }
-                self.notices.tell(&operation);
-                (operation.payment, true)
+                operations.iter().for_each(|operation| self.notices.tell(operation));
+                (payment, true)
             }
         };
         let (payment, method) = book.payment(&payment).ok_or(Refusal::NoSuchPayment)?;

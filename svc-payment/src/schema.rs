@@ -9,7 +9,6 @@ diesel::table! {
         currency -> Text,
         method -> Text,
         status -> Text,
-        attempt -> Integer,
         tries -> Integer,
         provider_reference -> Nullable<Text>,
         decline_reason -> Nullable<Text>,
@@ -56,6 +55,26 @@ diesel::table! {
         amount -> BigInt,
         provider_reference -> Text,
         created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    surplus (reference) {
+        reference -> Text,
+        payment_id -> Uuid,
+        charge -> Text,
+        amount -> BigInt,
+        currency -> Text,
+        refund_key -> Text,
+        state -> Text,
+        refund_reference -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        tries -> Integer,
+        next_try_at -> Nullable<Timestamptz>,
+        traceparent -> Text,
+        request_id -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
     }
 }
 

@@ -105,7 +105,7 @@ impl WebhookApi {
 async fn hear(connection: &mut Connection, id: &str, notice: &Notice) -> Result<(), DatabaseError> {
     sql_query(
         "insert into webhook (id, kind, payment, operation, next_try_at)
-         values ($1, $2, $3, $4, case when not exists (select from transaction where provider_reference = $4)
+         values ($1, $2, $3, $4, case when not exists (select from known_operation where provider_reference = $4)
                                  then now() + interval '1 second' end)
          on conflict (id) do nothing",
     )
@@ -129,12 +129,17 @@ pub(crate) struct Heard {
     tries: i32,
 }
 
-/// Lets those be that tell nothing new, and takes the oldest others, for the time of a lease.
+/// Lets those be that tell nothing new, and takes the oldest others, for the time of a lease. Neither waits for the rows
+/// of another instance.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Heard>, DatabaseError> {
     let mut connection = payments.database.connection().await?;
     sql_query(
-        "update webhook set next_try_at = null
-         where next_try_at <= now() and exists (select from transaction where provider_reference = webhook.operation)",
+        "with known as materialized (
+             select id from webhook
+             where next_try_at <= now()
+               and exists (select from known_operation where provider_reference = webhook.operation)
+             for update of webhook skip locked)
+         update webhook set next_try_at = null from known where webhook.id = known.id",
     )
     .execute(&mut connection)
     .await?;

@@ -58,7 +58,8 @@ pub(super) fn key_of_message(message: &Message) -> Key {
 pub(super) struct Row {
     pub(super) id: Uuid,
     pub(super) consumer: String,
-    pub(super) event_id: Option<Uuid>,
+    digest: Vec<u8>,
+    event_id: Option<Uuid>,
     subject: String,
     headers: Value,
     payload: Vec<u8>,
@@ -81,6 +82,12 @@ impl Row {
             }
         }
         Message { subject: self.subject.clone(), headers, payload: self.payload.clone().into() }
+    }
+
+    /// The event it carried, when all of it agreed: a forgery only names one.
+    pub(super) fn event(&self) -> Option<EventId> {
+        let id = self.event_id.map(EventId::from_uuid)?;
+        (self.digest == key_of_event(id)).then_some(id)
     }
 
     /// What it tells of itself.

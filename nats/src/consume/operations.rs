@@ -21,7 +21,6 @@ use crate::{
         schema::{dead_letter, inbox},
     },
     invoke::CallError,
-    types::EventId,
 };
 
 /// The most letters on a page.
@@ -115,6 +114,7 @@ pub(crate) async fn redrive(
 }
 
 /// Throws one away. Its event counts as taken from then on: it is not handled should it come again, and nothing misses it.
+/// A letter that is no event leaves nothing behind: the event whose id it names may be another one.
 pub(crate) async fn discard(
     letters: Letters,
     question: DiscardDeadLetter,
@@ -126,10 +126,10 @@ pub(crate) async fn discard(
         .await
         .optional()?;
     let row = row.ok_or(CallError::Refused(NoDeadLetter::NotFound))?;
-    if let Some(event_id) = row.event_id {
-        let day = envelope::day_of(EventId::from_uuid(event_id));
+    if let Some(event) = row.event() {
+        let (day, id) = (envelope::day_of(event), event.uuid());
         insert_into(inbox::table)
-            .values((inbox::consumer.eq(&row.consumer), inbox::event_day.eq(day), inbox::event_id.eq(event_id)))
+            .values((inbox::consumer.eq(&row.consumer), inbox::event_day.eq(day), inbox::event_id.eq(id)))
             .on_conflict_do_nothing()
             .execute(&mut tx)
             .await?;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Consumer, Failure, HANDLER_DEADLINE, Handler, dead};
+use super::{Consumer, Failure, Handler, MESSAGE_DEADLINE, dead};
 use crate::{
     contracts::Event,
     database::{DatabaseError, Tx},
@@ -37,16 +37,6 @@ impl Redrives {
     }
 }
 
-/// What became of one look.
-enum Step {
-    /// This letter was redriven, or is dead again.
-    Settled(Uuid),
-    /// What this letter needs is away.
-    Away(Uuid),
-    /// There is none further on.
-    End,
-}
-
 impl<S, E, H> Consumer<S, E, H>
 where
     S: Clone + Send + Sync + 'static,
@@ -56,16 +46,15 @@ where
     /// Redrives what somebody asked for, until `stop`.
     pub(super) async fn redrive(&self, stop: &CancellationToken) {
         let mut told = self.consuming.redrives.0.subscribe();
-        // Round and round by id, so that one whose help is away does not hold up the others.
+        // Round and round by id, with a pause after each round: one whose help is away does not hold up the others.
         let mut after = Uuid::nil();
         while !stop.is_cancelled() {
             match self.redrive_next(after, stop).await {
-                Ok(Step::Settled(id)) => {
+                Ok(Some(id)) => {
                     after = id;
                     continue;
                 }
-                Ok(Step::Away(id)) => after = id,
-                Ok(Step::End) => after = Uuid::nil(),
+                Ok(None) => after = Uuid::nil(),
                 Err(error) => {
                     tracing::warn!(consumer = self.durable, %error, "redriving dead letters failed; trying again")
                 }
@@ -78,13 +67,18 @@ where
         }
     }
 
-    /// Tries the next letter after `after`.
-    async fn redrive_next(&self, after: Uuid, stop: &CancellationToken) -> Result<Step, DatabaseError> {
+    /// Tries the next letter after `after`; tells which that was.
+    async fn redrive_next(&self, after: Uuid, stop: &CancellationToken) -> Result<Option<Uuid>, DatabaseError> {
         let _turn = self.database.background().await;
+        let silent = || Err(DatabaseError::Unreachable { reason: format!("it took over {MESSAGE_DEADLINE:?}") });
+        tokio::time::timeout(MESSAGE_DEADLINE, self.redrive_after(after, stop)).await.unwrap_or_else(|_| silent())
+    }
+
+    async fn redrive_after(&self, after: Uuid, stop: &CancellationToken) -> Result<Option<Uuid>, DatabaseError> {
         let mut tx = self.database.begin().await?;
         let Some(row) = dead::next(&mut tx, &self.durable, after).await? else {
             tx.roll_back().await?;
-            return Ok(Step::End);
+            return Ok(None);
         };
         let message = row.message();
         let trace = Trace::continued(message.header(TRACEPARENT), message.header(REQUEST_ID));
@@ -93,28 +87,24 @@ where
         );
         let work = async {
             let outcome = match message.open::<E>() {
-                Ok(event) => {
-                    let handled = tokio::time::timeout(HANDLER_DEADLINE, self.handle_letter(tx, row.id, event)).await;
-                    handled
-                        .unwrap_or_else(|_| Err(Failure::Failed(format!("the handler took over {HANDLER_DEADLINE:?}"))))
-                }
+                Ok(event) => self.handle_letter(tx, row.id, event).await,
                 Err(reason) => {
                     tx.roll_back().await?;
                     Err(Failure::Dead(reason))
                 }
             };
-            let Err(failure) = outcome else {
-                tracing::info!("the dead letter was redriven");
-                return Ok(Step::Settled(row.id));
-            };
-            // Whatever failed while the process was stopping says nothing about the message.
-            if stop.is_cancelled() {
-                return Ok(Step::Away(row.id));
+            match outcome {
+                Ok(()) => tracing::info!("the dead letter was redriven"),
+                // Whatever failed while the process was stopping says nothing about the message.
+                Err(_) if stop.is_cancelled() => {}
+                Err(failure) => {
+                    tracing::warn!(%failure, "redriving the dead letter failed");
+                    let again = matches!(failure, Failure::Unavailable(_));
+                    let mut connection = self.database.connection().await?;
+                    dead::put_back(&mut connection, row.id, &failure.to_string(), again).await?;
+                }
             }
-            tracing::warn!(%failure, "redriving the dead letter failed");
-            let again = matches!(failure, Failure::Unavailable(_));
-            dead::put_back(&mut *self.database.connection().await?, row.id, &failure.to_string(), again).await?;
-            Ok(if again { Step::Away(row.id) } else { Step::Settled(row.id) })
+            Ok(Some(row.id))
         };
         trace.scope(tracing::Span::none(), work.instrument(span)).await
     }

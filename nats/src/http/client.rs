@@ -166,13 +166,11 @@ fn read(message: async_nats::Message) -> Option<Answered> {
     let status = headers.get(STATUS)?.as_str().parse().ok()?;
     let object = headers
         .get(OBJECT)
-        .or_else(|| headers.get("http-object"))
         .and_then(|object| object.as_str().split_once('/'))
         .map(|(bucket, name)| (bucket.to_owned(), name.to_owned()));
-    let own = [STATUS, OBJECT, "http-object"];
     let headers = headers
         .iter()
-        .filter(|(name, _)| !own.contains(&name.to_string().as_str()))
+        .filter(|(name, _)| ![STATUS, OBJECT].contains(&name.to_string().as_str()))
         .flat_map(|(name, values)| values.iter().map(move |value| (name.to_string(), value.as_str().to_owned())))
         .collect();
     Some(Answered { status, headers, body: message.payload, object })

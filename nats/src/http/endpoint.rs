@@ -47,10 +47,8 @@ pub(crate) fn responder(endpoint: BoxEndpoint<'static>, objects: Objects) -> Res
             let time =
                 patience(message.message.headers.as_ref(), DEADLINE).saturating_sub(ANSWERS_BEFORE).min(DEADLINE);
             let work = async {
-                let response = match read(&message, &objects).await {
-                    Ok(request) => answer(&endpoint, request, time).await,
-                    Err(problem) => Err(problem),
-                };
+                // A body that comes out of the object store takes of the same time.
+                let response = timed(time, async { answer(&endpoint, read(&message, &objects).await?).await }).await;
                 let response = response.unwrap_or_else(|problem| {
                     report(&problem);
                     problem.response(&path, &request_id)
@@ -75,14 +73,18 @@ pub(crate) fn overloaded(message: Message) -> BoxFuture<'static, ()> {
     .boxed()
 }
 
-async fn answer(endpoint: &BoxEndpoint<'static>, request: Request, time: Duration) -> Result<Response, Problem> {
+/// What comes of `work`, or that it took too long.
+async fn timed(time: Duration, work: impl Future<Output = Result<Response, Problem>>) -> Result<Response, Problem> {
+    let late = || Err(Problem::new(Code::Timeout, format!("The service took over {} ms.", time.as_millis())));
+    within(time, work).await.unwrap_or_else(late)
+}
+
+async fn answer(endpoint: &BoxEndpoint<'static>, request: Request) -> Result<Response, Problem> {
     let target = request.uri().clone();
-    let work = AssertUnwindSafe(endpoint.call(request)).catch_unwind();
-    match within(time, work).await {
-        Some(Ok(Ok(response))) => Ok(linked(response.into_response(), &target)),
-        Some(Ok(Err(error))) => Err(problem(error)),
-        Some(Err(_panic)) => Err(Problem::internal("the endpoint panicked")),
-        None => Err(Problem::new(Code::Timeout, format!("The service took over {} ms.", time.as_millis()))),
+    match AssertUnwindSafe(endpoint.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => Ok(linked(response.into_response(), &target)),
+        Ok(Err(error)) => Err(problem(error)),
+        Err(_panic) => Err(Problem::internal("the endpoint panicked")),
     }
 }
 
@@ -126,7 +128,7 @@ fn malformed(what: &str) -> Problem {
 /// Answers a request that did not come as a message.
 pub(super) async fn answer_here(endpoint: &BoxEndpoint<'static>, headers: &HeaderMap, body: Bytes) -> Response {
     let response = match request(headers, body) {
-        Ok(request) => answer(endpoint, request, DEADLINE).await,
+        Ok(request) => timed(DEADLINE, answer(endpoint, request)).await,
         Err(problem) => Err(problem),
     };
     response.unwrap_or_else(|problem| {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, context::GetStreamErrorKind, stream::Stream};
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, sql_types};
+use diesel::{ExpressionMethods, IntoSql, QueryDsl, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use uuid::Uuid;
 
@@ -43,7 +43,7 @@ struct Checkpoint {
     complete_before: DateTime<Utc>,
 }
 
-/// Looks for loss in the shards that this relay owns, and puts back into the outbox what the stream may miss.
+/// Looks for loss in the shards that this relay owns, and puts back into the outbox what the stream may miss of any.
 pub(super) async fn check(
     connection: &mut AsyncPgConnection,
     jetstream: &jetstream::Context,
@@ -71,7 +71,7 @@ pub(super) async fn check(
     }
     if !lost.is_empty() {
         let since = lost_since(connection, &stream, created, name, &known).await?;
-        let count = republish(connection, since, &lost).await.map_err(text)?;
+        let count = republish(connection, since).await.map_err(text)?;
         tracing::error!(stream = name, count, %since, "the stream has lost events; they are published again");
     }
     let new = owned.iter().filter(|shard| !known.iter().any(|state| state.shard == **shard));
@@ -110,7 +110,12 @@ async fn lost_since(
     name: &str,
     known: &[State],
 ) -> Result<DateTime<Utc>, String> {
-    let everything = Utc::now() - RETENTION;
+    // By PostgreSQL's clock, as are the events' own times.
+    let everything = diesel::select(diesel::dsl::now.into_sql::<sql_types::Timestamptz>())
+        .get_result::<DateTime<Utc>>(connection)
+        .await
+        .map_err(|error| error.to_string())?
+        - RETENTION;
     if known.iter().any(|state| state.stream_created != created) {
         // Another stream: whatever it could still hold.
         return Ok(everything);
@@ -203,56 +208,37 @@ async fn begin(
     Ok(())
 }
 
-/// Notes how far the stream is, and since when everything older is in it: the oldest event that still waits, or now.
+/// Notes how far the stream is, and since when everything older is in it: the oldest event that still waits, or now. What
+/// is parked waits for nobody.
 async fn checkpoint(connection: &mut AsyncPgConnection, stream: &str) -> Result<(), DatabaseError> {
-    #[derive(QueryableByName)]
-    struct Oldest {
-        #[diesel(sql_type = sql_types::Nullable<sql_types::Timestamptz>)]
-        at: Option<DateTime<Utc>>,
-    }
-    // Read in this order: what is acknowledged in between is counted as waiting.
-    let oldest: Option<Oldest> =
-        diesel::sql_query("select created_at as at from event_log where id = (select min(id) from outbox_pending)")
-            .get_result(connection)
-            .await
-            .optional()?;
-    let newest: Option<(i64, Uuid)> = relay_state::table
-        .filter(relay_state::stream.eq(stream))
-        .filter(relay_state::last_sequence.gt(0))
-        .order(relay_state::last_sequence.desc())
-        .select((relay_state::last_sequence, relay_state::last_event_id))
-        .first(connection)
-        .await
-        .optional()?;
-    let Some((sequence, event_id)) = newest else { return Ok(()) };
-    let complete_before = oldest.and_then(|oldest| oldest.at).unwrap_or_else(Utc::now).min(Utc::now());
-    diesel::insert_into(relay_checkpoint::table)
-        .values((
-            relay_checkpoint::stream.eq(stream),
-            relay_checkpoint::sequence.eq(sequence),
-            relay_checkpoint::event_id.eq(event_id),
-            relay_checkpoint::complete_before.eq(complete_before),
-        ))
-        .on_conflict_do_nothing()
-        .execute(connection)
-        .await?;
-    diesel::delete(relay_checkpoint::table.filter(relay_checkpoint::complete_before.lt(Utc::now() - RETENTION)))
+    // One statement sees one moment: what was acknowledged and is not deleted yet counts as waiting.
+    diesel::sql_query(
+        "insert into relay_checkpoint (stream, sequence, event_id, complete_before)
+         select stream, last_sequence, last_event_id, least(now(), (
+             select created_at from event_log where id = (select min(id) from outbox_pending where parked_reason is null)))
+         from relay_state where stream = $1 and last_sequence > 0
+         order by last_sequence desc limit 1
+         on conflict do nothing",
+    )
+    .bind::<sql_types::Text, _>(stream)
+    .execute(connection)
+    .await?;
+    let retention = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
+    diesel::sql_query("delete from relay_checkpoint where complete_before < now() - $1 * interval '1 second'")
+        .bind::<sql_types::BigInt, _>(retention)
         .execute(connection)
         .await?;
     Ok(())
 }
 
-async fn republish(
-    connection: &mut AsyncPgConnection,
-    since: DateTime<Utc>,
-    shards: &[i16],
-) -> Result<usize, DatabaseError> {
+/// Puts back what was recorded since then, of every shard: a checkpoint tells of all of them, and other shards' relays may
+/// have written theirs before they look.
+async fn republish(connection: &mut AsyncPgConnection, since: DateTime<Utc>) -> Result<usize, DatabaseError> {
     Ok(diesel::sql_query(
-        "insert into outbox_pending (id, shard) select id, shard from event_log
-         where created_at >= $1 and shard = any($2) on conflict do nothing",
+        "insert into outbox_pending (id, shard) select id, shard from event_log where created_at >= $1
+         on conflict do nothing",
     )
     .bind::<sql_types::Timestamptz, _>(since)
-    .bind::<sql_types::Array<sql_types::SmallInt>, _>(shards)
     .execute(connection)
     .await?)
 }

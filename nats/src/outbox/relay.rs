@@ -1,15 +1,12 @@
 //! The relay: takes what is pending, oldest first, to JetStream.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use async_nats::{
     HeaderMap, HeaderName, HeaderValue,
     jetstream::{self, context::PublishErrorKind},
 };
-use diesel::{ExpressionMethods, JoinOnDsl, QueryDsl, QueryableByName, sql_types};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
@@ -19,18 +16,20 @@ use super::{SHARDS, detector};
 use crate::{
     connect::{Requests, connects, jetstream},
     contracts::stream_of,
-    database::{
-        Database, DatabaseError,
-        schema::{event_log, outbox_pending},
-    },
+    database::{Database, DatabaseError, schema::outbox_pending},
 };
 
-const BATCH: i64 = 512;
+/// The most events of a wave.
+const BATCH: usize = 512;
+/// How far back from the oldest event it is looked for other aggregates, when one has all that is near.
+const FURTHEST: usize = 64 * BATCH;
 /// The fallback where no commit of this process woke the relay: another instance's rows, a repair.
 const POLL: Duration = Duration::from_millis(100);
 const CHECK: Duration = Duration::from_secs(30);
 /// How often a relay that does not own all shards looks whether one is free: another instance may have gone.
 const ADOPT: Duration = Duration::from_secs(1);
+/// What a PostgreSQL that accepts and never answers may take of a relay's life. Its locks are free once it hangs up.
+const STEP_WITHIN: Duration = Duration::from_secs(60);
 const LOCK_NAMESPACE: i32 = 0x6f75_7462;
 
 /// The relay of one service's events.
@@ -46,15 +45,23 @@ struct Shard {
     shard: i16,
 }
 
-#[derive(diesel::Queryable)]
+#[derive(QueryableByName)]
 struct Pending {
+    #[diesel(sql_type = sql_types::BigInt)]
     id: i64,
+    #[diesel(sql_type = sql_types::SmallInt)]
     shard: i16,
+    #[diesel(sql_type = sql_types::Uuid)]
     event_id: Uuid,
-    entity_id: String,
+    #[diesel(sql_type = sql_types::Text)]
     subject: String,
+    #[diesel(sql_type = sql_types::Jsonb)]
     headers: serde_json::Value,
+    #[diesel(sql_type = sql_types::Text)]
     payload: String,
+    /// Among how many pending events it was found.
+    #[diesel(sql_type = sql_types::BigInt)]
+    looked_at: i64,
 }
 
 /// What became of one publication.
@@ -81,35 +88,38 @@ impl Relay {
             if started.elapsed() > Duration::from_secs(10) {
                 delay = Duration::from_millis(50);
             }
-            tokio::time::sleep(delay).await;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(delay) => {}
+            }
             delay = (delay * 2).min(Duration::from_secs(2));
         }
     }
 
     /// One life of the dedicated connection whose locks own the shards.
     async fn session(&self) -> Result<(), String> {
-        let text = |error: &dyn std::fmt::Display| error.to_string();
-        let mut connection = self.database.dedicated().await.map_err(|error| text(&error))?;
-        let mut owned = own_shards(&mut connection, &[]).await.map_err(|error| text(&error))?;
+        let text = |error: DatabaseError| error.to_string();
+        let mut connection = step(async { self.database.dedicated().await.map_err(text) }).await?;
+        let mut owned = step(async { own_shards(&mut connection, &[]).await.map_err(text) }).await?;
         let jetstream = jetstream(&self.requests.client());
         let mut connected = connects(&jetstream.client());
-        self.detect(&mut connection, &jetstream, &owned).await?;
+        step(self.detect(&mut connection, &jetstream, &owned)).await?;
         let mut checked = tokio::time::Instant::now();
         let mut adopted = checked;
         loop {
             if owned.len() < usize::from(SHARDS.unsigned_abs()) && adopted.elapsed() > ADOPT {
                 adopted = tokio::time::Instant::now();
-                let free = own_shards(&mut connection, &owned).await.map_err(|error| text(&error))?;
-                self.detect(&mut connection, &jetstream, &free).await?;
+                let free = step(async { own_shards(&mut connection, &owned).await.map_err(text) }).await?;
+                step(self.detect(&mut connection, &jetstream, &free)).await?;
                 owned.extend(free);
             }
             // A reconnect may have led to a server that lost what the last one had.
             if checked.elapsed() > CHECK || connected != connects(&jetstream.client()) {
                 connected = connects(&jetstream.client());
-                self.detect(&mut connection, &jetstream, &owned).await?;
+                step(self.detect(&mut connection, &jetstream, &owned)).await?;
                 checked = tokio::time::Instant::now();
             }
-            if self.publish_pending(&mut connection, &jetstream, &owned).await? == 0 {
+            if step(self.publish_pending(&mut connection, (&jetstream, connected), &owned)).await? == 0 {
                 self.database.relay().wait(POLL).await;
             }
         }
@@ -127,19 +137,23 @@ impl Relay {
         detector::check(connection, jetstream, &stream_of(self.service), owned).await
     }
 
-    /// Publishes one wave: the oldest pending event of each aggregate. Returns how many left the outbox.
+    /// Publishes one wave over the connection that was checked last: the oldest pending event of each aggregate. Returns
+    /// how many left the outbox.
     async fn publish_pending(
         &self,
         connection: &mut AsyncPgConnection,
-        jetstream: &jetstream::Context,
+        (jetstream, connected): (&jetstream::Context, u64),
         owned: &[i16],
     ) -> Result<usize, String> {
         let wave = next_wave(connection, owned).await.map_err(|error| error.to_string())?;
         if wave.is_empty() {
             return Ok(0);
         }
+        let changed = || connects(&jetstream.client()) != connected;
+        if changed() {
+            return Err("the connection changed before a wave".to_owned());
+        }
         let stream = stream_of(self.service);
-        let before = connects(&jetstream.client());
         let mut acks: FuturesUnordered<_> =
             wave.into_iter().map(|pending| publish(jetstream, pending, &stream)).collect();
         let (mut stored, mut newest, mut failed) = (Vec::new(), HashMap::<i16, (u64, Uuid)>::new(), None);
@@ -159,7 +173,7 @@ impl Relay {
             }
         }
         self.requests.timed_out(timeouts);
-        if before != connects(&jetstream.client()) {
+        if changed() {
             // Acknowledged by a server that may have lost what the last one had: remembering its sequence would hide that.
             return Err("the connection changed during a wave".to_owned());
         }
@@ -216,26 +230,39 @@ async fn own_shards(connection: &mut AsyncPgConnection, owned: &[i16]) -> Result
     Ok(taken.into_iter().map(|row| row.shard).collect())
 }
 
+/// The oldest pending event of each aggregate, oldest first, at most [`BATCH`]. Looks further back where a few aggregates
+/// have all that is near: they are held up by their own order, and must not hold up the others.
 async fn next_wave(connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<Vec<Pending>, DatabaseError> {
-    let oldest: Vec<Pending> = outbox_pending::table
-        .inner_join(event_log::table.on(event_log::id.eq(outbox_pending::id)))
-        .filter(outbox_pending::shard.eq_any(owned))
-        .filter(outbox_pending::parked_reason.is_null())
-        .order(outbox_pending::id)
-        .limit(BATCH)
-        .select((
-            event_log::id,
-            event_log::shard,
-            event_log::event_id,
-            event_log::entity_id,
-            event_log::subject,
-            event_log::headers,
-            event_log::payload,
-        ))
-        .load(connection)
-        .await?;
-    let mut aggregates = HashSet::new();
-    Ok(oldest.into_iter().filter(|pending| aggregates.insert(pending.entity_id.clone())).collect())
+    let mut look = BATCH;
+    loop {
+        let wave = oldest(connection, owned, look).await?;
+        let seen = wave.iter().map(|pending| usize::try_from(pending.looked_at).unwrap_or_default()).max();
+        if wave.len() >= BATCH / 4 || seen < Some(look) || look >= FURTHEST {
+            return Ok(wave);
+        }
+        look = (look * 8).min(FURTHEST);
+    }
+}
+
+/// The oldest event of each aggregate that has one among the `look` oldest.
+async fn oldest(connection: &mut AsyncPgConnection, owned: &[i16], look: usize) -> Result<Vec<Pending>, DatabaseError> {
+    // The limits as literals: the planner goes by them.
+    let query = format!(
+        "with near as materialized (
+             select id from outbox_pending where shard = any($1) and parked_reason is null order by id limit {look}
+         ), oldest as (
+             select distinct on (entity_id) id from near join event_log using (id) order by entity_id, id
+         )
+         select id, shard, event_id, subject, headers, payload, (select count(*) from near) as looked_at
+         from event_log where id in (select id from oldest order by id limit {BATCH}) order by id"
+    );
+    Ok(diesel::sql_query(query).bind::<sql_types::Array<sql_types::SmallInt>, _>(owned).load(connection).await?)
+}
+
+/// What comes of a step, or that it took too long.
+async fn step<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let late = || Err(format!("a step took over {STEP_WITHIN:?}"));
+    tokio::time::timeout(STEP_WITHIN, work).await.unwrap_or_else(|_| late())
 }
 
 async fn park(connection: &mut AsyncPgConnection, id: i64, reason: &str) -> Result<(), String> {

@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug)]
 pub(crate) struct EndpointStats {
     name: String,
-    subject: String,
-    queue_group: &'static str,
+    pub(super) subject: String,
+    pub(super) queue_group: &'static str,
     requests: AtomicU64,
     errors: AtomicU64,
     nanos: AtomicU64,

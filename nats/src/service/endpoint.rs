@@ -4,19 +4,22 @@
 //! Trap: between our UNSUB and the moment the server has read it, requests are on the wire that nobody else will get. The
 //! client forgets a subscription as it unsubscribes, and drops them. So we ask the server to end the subscription after a
 //! number of further messages, which both sides count the same, and unsubscribe at once only where nobody asks.
+//!
+//! They count the same over one connection only: the next server begins at zero, the client goes on. So each connection
+//! gets a subscription of its own, made while there is none, when nothing can be on the wire.
 
 use std::{
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use async_nats::{Client, HeaderMap, Message, Subscriber};
+use async_nats::{Client, HeaderMap, Message, SubscribeError, Subscriber};
 use bytes::Bytes;
-use futures_util::{StreamExt, future::BoxFuture};
-use tokio::sync::Semaphore;
+use futures_util::{FutureExt, StreamExt, future::BoxFuture};
+use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::discovery::EndpointStats;
+use super::{discovery::EndpointStats, link::Link, run::prove_reachable};
 use crate::invoke::{EXPIRES, Responder, expired};
 
 /// How many requests one endpoint of one instance works on at once; the next one is told that it is full.
@@ -25,11 +28,17 @@ const CONCURRENCY: usize = 512;
 const ON_THE_WIRE: u64 = 64;
 /// How long an endpoint that stops waits for so many.
 const BUSY_WAIT: Duration = Duration::from_millis(100);
-/// How long one that is asked rarely waits for the last two.
+/// How long one that is asked less often waits for twice as many as came meanwhile.
 const CALM_WAIT: Duration = Duration::from_millis(400);
+/// How often it waits in all.
+const LOOKS: usize = 4;
+/// How long a message may take to the server and back, for an endpoint that stops to wait for it.
+const CROSS_WITHIN: Duration = Duration::from_secs(1);
+/// How long one that has unsubscribed waits for the last one.
+const LAST_WAIT: Duration = Duration::from_millis(50);
 
 /// What an overloaded endpoint answers.
-pub(super) type Overloaded = fn(Request) -> BoxFuture<'static, ()>;
+type Overloaded = fn(Request) -> BoxFuture<'static, ()>;
 
 /// A request message, to be answered.
 pub(crate) struct Request {
@@ -51,73 +60,185 @@ impl Request {
     }
 }
 
-/// An endpoint that is subscribed.
+/// An endpoint that answers on a subject.
 pub(super) struct Endpoint {
-    pub(super) requests: Subscriber,
-    pub(super) client: Client,
+    client: Client,
     pub(super) stats: Arc<EndpointStats>,
     /// The beginning of the reply subjects of those who may ask.
-    pub(super) inbox: &'static str,
-    pub(super) responder: Responder,
-    pub(super) overloaded: Overloaded,
+    inbox: &'static str,
+    responder: Responder,
+    overloaded: Overloaded,
+    permits: Arc<Semaphore>,
+    working: TaskTracker,
+}
+
+/// A subscription, and what both sides count of it.
+pub(super) struct Subscription {
+    requests: Subscriber,
+    /// The connection that it counts on.
+    link: u64,
+    /// How many requests it has brought.
+    taken: u64,
+}
+
+impl Subscription {
+    /// The next request, once there is one.
+    async fn next(&mut self) -> Option<Message> {
+        let message = self.requests.next().await?;
+        self.taken += 1;
+        Some(message)
+    }
+
+    /// The next request, if it is here already.
+    fn waiting(&mut self) -> Option<Message> {
+        self.next().now_or_never().flatten()
+    }
 }
 
 impl Endpoint {
-    /// Takes requests until `stop`, then those that the server has sent already, and finishes them all.
-    pub(super) async fn serve(mut self, stop: CancellationToken) {
+    pub(super) fn new(
+        client: &Client,
+        stats: Arc<EndpointStats>,
+        inbox: &'static str,
+        (responder, overloaded): (Responder, Overloaded),
+    ) -> Self {
         let permits = Arc::new(Semaphore::new(CONCURRENCY));
-        let working = TaskTracker::new();
-        let mut taken = 0_u64;
+        Self { client: client.clone(), stats, inbox, responder, overloaded, permits, working: TaskTracker::new() }
+    }
+
+    /// Subscribes in the service's queue group.
+    pub(super) async fn subscribe(&self) -> Result<Subscription, SubscribeError> {
+        let link = Link::of(&self.client).number();
+        let (subject, group) = (self.stats.subject.clone(), self.stats.queue_group.to_owned());
+        let requests = self.client.queue_subscribe(subject, group).await?;
+        Ok(Subscription { requests, link, taken: 0 })
+    }
+
+    /// Takes requests until `stop`, then those that the server has sent already, and finishes them all.
+    pub(super) async fn serve(
+        self,
+        mut subscription: Subscription,
+        mut links: watch::Receiver<Link>,
+        stop: CancellationToken,
+    ) {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                message = self.requests.next() => match message {
-                    Some(message) => {
-                        taken += 1;
-                        self.take(message, &permits, &working);
-                    }
+                message = subscription.next() => match message {
+                    Some(message) => self.take(message),
                     None => break,
+                },
+                _changed = links.changed() => {
+                    links.mark_unchanged();
+                    match self.renewed(subscription).await {
+                        Ok(renewed) => subscription = renewed,
+                        Err(error) => {
+                            tracing::error!(%error, subject = self.stats.subject, "subscribing again failed");
+                            return self.finish().await;
+                        }
+                    }
                 }
             }
         }
-        for (further, wait) in [(ON_THE_WIRE, BUSY_WAIT), (2, CALM_WAIT)] {
-            let before = taken;
-            if let Err(error) = self.requests.unsubscribe_after(taken + further).await {
+        self.unsubscribe(subscription).await;
+        self.finish().await;
+    }
+
+    /// The subscription that counts on the connection of now; on the next one, while there is none.
+    async fn renewed(&self, mut old: Subscription) -> Result<Subscription, SubscribeError> {
+        let link = Link::of(&self.client);
+        if link.number() == old.link {
+            return Ok(old);
+        }
+        while let Some(message) = old.waiting() {
+            self.take(message);
+        }
+        if !link.up {
+            // First gone, or the client would subscribe it again.
+            drop(old);
+            return self.subscribe().await;
+        }
+        // The next connection was there before anybody looked, and requests may be on the wire.
+        let renewed = self.subscribe().await?;
+        self.drain(old).await;
+        Ok(renewed)
+    }
+
+    /// Has the server end a subscription, and takes what it has sent already.
+    async fn unsubscribe(&self, mut subscription: Subscription) {
+        let (mut further, mut wait) = (ON_THE_WIRE, BUSY_WAIT);
+        for _ in 0..LOOKS {
+            if Link::of(&self.client).number() != subscription.link {
+                // The server does not count as we do.
+                break;
+            }
+            let before = subscription.taken;
+            if let Err(error) = subscription.requests.unsubscribe_after(before + further).await {
                 tracing::debug!(%error, "unsubscribing failed");
             }
             let ended = async {
-                while let Some(message) = self.requests.next().await {
-                    taken += 1;
-                    self.take(message, &permits, &working);
+                while let Some(message) = subscription.next().await {
+                    self.take(message);
                 }
             };
-            // Ended by the count: nothing is lost. Or nobody asked: then there is nothing on the wire.
-            if tokio::time::timeout(wait, ended).await.is_ok() || taken == before {
+            // Ended by the count: nothing is lost.
+            if tokio::time::timeout(wait, ended).await.is_ok() {
+                return;
+            }
+            // A count that is too low for what is on the wire loses it. After this, nothing is that was sent before.
+            let crossed = prove_reachable(&self.client, self.stats.queue_group);
+            let _crossed_or_not = tokio::time::timeout(CROSS_WITHIN, crossed).await;
+            while let Some(message) = subscription.waiting() {
+                self.take(message);
+            }
+            let came = subscription.taken - before;
+            if came == 0 {
+                // Nobody asks.
                 break;
             }
+            (further, wait) = (2 * came, CALM_WAIT);
         }
-        if let Err(error) = self.requests.drain().await {
-            tracing::debug!(%error, "unsubscribing failed");
+        if Link::of(&self.client).up {
+            return self.drain(subscription).await;
         }
-        while let Ok(Some(message)) = tokio::time::timeout(Duration::from_millis(50), self.requests.next()).await {
-            self.take(message, &permits, &working);
+        // Nothing is on the wire, and what is dropped now the client does not subscribe again.
+        while let Some(message) = subscription.waiting() {
+            self.take(message);
         }
-        working.close();
-        working.wait().await;
     }
 
-    fn take(&self, message: Message, permits: &Arc<Semaphore>, working: &TaskTracker) {
+    /// Unsubscribes at once, and takes what is here already.
+    async fn drain(&self, mut subscription: Subscription) {
+        if let Err(error) = subscription.requests.drain().await {
+            tracing::debug!(%error, "unsubscribing failed");
+        }
+        while let Ok(Some(message)) = tokio::time::timeout(LAST_WAIT, subscription.next()).await {
+            self.take(message);
+        }
+    }
+
+    async fn finish(&self) {
+        self.working.close();
+        self.working.wait().await;
+    }
+
+    fn take(&self, message: Message) {
         if !trusted(&message, self.inbox) {
             return;
         }
+        let late = is_late(&message);
         let stats = Arc::clone(&self.stats);
         let request =
             Request { message, client: self.client.clone(), stats: Arc::clone(&stats), since: Instant::now() };
-        match Arc::clone(permits).try_acquire_owned() {
+        if late {
+            self.working.spawn((self.overloaded)(request));
+            return;
+        }
+        match Arc::clone(&self.permits).try_acquire_owned() {
             Ok(permit) => {
                 let work = (self.responder)(request);
                 stats.working.fetch_add(1, Ordering::Relaxed);
-                working.spawn(async move {
+                self.working.spawn(async move {
                     work.await;
                     stats.working.fetch_sub(1, Ordering::Relaxed);
                     drop(permit);
@@ -127,7 +248,7 @@ impl Endpoint {
                 if stats.shed.fetch_add(1, Ordering::Relaxed).is_multiple_of(1_000) {
                     tracing::warn!("shedding load: {CONCURRENCY} requests are being worked on");
                 }
-                working.spawn((self.overloaded)(request));
+                self.working.spawn((self.overloaded)(request));
             }
         }
     }
@@ -136,17 +257,23 @@ impl Endpoint {
 /// Whether a request comes from somebody who waits for its answer.
 ///
 /// Permissions say who may publish here, but a user of JetStream can have the server publish for it, by naming our subject
-/// as its reply. Such a message has no inbox to answer to. What has waited past its caller's patience (a client sends on
-/// reconnect what it queued while disconnected) is dropped as well: its caller was told that nothing is known.
+/// as its reply. Such a message has no inbox to answer to.
 fn trusted(message: &Message, inbox: &str) -> bool {
-    if !message.reply.as_ref().is_some_and(|reply| reply.as_str().starts_with(inbox)) {
+    let trusted = message.reply.as_ref().is_some_and(|reply| reply.as_str().starts_with(inbox));
+    if !trusted {
         tracing::error!(subject = %message.subject, reply = ?message.reply, "a request from nobody who may ask; dropped");
-        return false;
     }
+    trusted
+}
+
+/// Whether a request has waited past its caller's patience (a client sends on reconnect what it queued while disconnected):
+/// its caller was told that nothing is known, so nothing may be done. It is told so once more, because it may be our clock
+/// that is wrong: then the caller hears that another instance should be asked.
+fn is_late(message: &Message) -> bool {
     let expires = message.headers.as_ref().and_then(|headers| headers.get(EXPIRES)).map(|text| text.as_str());
-    if expires.is_some_and(expired) {
-        tracing::warn!(subject = %message.subject, "a request came too late; dropped");
-        return false;
+    let late = expires.is_some_and(expired);
+    if late {
+        tracing::warn!(subject = %message.subject, "a request came too late, or the clocks differ; nothing is done");
     }
-    true
+    late
 }

@@ -9,8 +9,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     Auditor, Runtime, Service, StartError,
     discovery::{EndpointStats, Instance},
-    endpoint::{Endpoint, Overloaded},
-    ops,
+    endpoint::{Endpoint, Subscription},
+    jobs, link, ops,
 };
 use crate::{
     audit,
@@ -27,7 +27,7 @@ use crate::{
             RedriveDeadLetters, RepublishEvents,
         },
     },
-    database::Database,
+    database::{Database, DatabaseError},
     http, idempotency,
     invoke::{self, CallError, Caller, Responder, refuse_busy},
     manifest::Manifest,
@@ -37,6 +37,7 @@ use crate::{
     telemetry,
 };
 
+const HOUR: Duration = Duration::from_secs(3600);
 const DRAIN_WITHIN: Duration = Duration::from_secs(15);
 const FLUSH_WITHIN: Duration = Duration::from_secs(2);
 
@@ -90,26 +91,30 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         serving.extend(operations(self.name, &runtime, self.auditor, &state));
         let mut endpoints = Vec::new();
         for (verb, subject, responder) in serving {
-            endpoints.push(subscribe(&client, self.name, (verb, subject), "_INBOX_", (responder, refuse_busy)).await?);
+            let stats = EndpointStats::new(&verb, &subject, self.name);
+            endpoints.push(subscribed(Endpoint::new(&client, stats, "_INBOX_", (responder, refuse_busy))).await?);
         }
         if let Some(api) = self.api {
             let responder = http::responder(api(state.clone()), runtime.objects.clone());
-            let named = ("http".to_owned(), http::subject(self.name));
-            endpoints
-                .push(subscribe(&client, self.name, named, "_INBOX_gateway.", (responder, http::overloaded)).await?);
+            let stats = EndpointStats::new("http", &http::subject(self.name), self.name);
+            let endpoint = Endpoint::new(&client, stats, "_INBOX_gateway.", (responder, http::overloaded));
+            endpoints.push(subscribed(endpoint).await?);
         }
         let instance = Instance {
             name: self.name,
             id: uuid::Uuid::now_v7().simple().to_string(),
             description: self.manifest.description.clone(),
             started: Utc::now(),
-            endpoints: endpoints.iter().map(|endpoint| Arc::clone(&endpoint.stats)).collect(),
+            endpoints: endpoints.iter().map(|(endpoint, _)| Arc::clone(&endpoint.stats)).collect(),
         };
         let discovery = instance.serve(&client, stop.clone()).await;
         tasks.spawn(discovery.map_err(|error| unregistered(&error))?);
-        for endpoint in endpoints {
-            tasks.spawn(endpoint.serve(stop.clone()));
+        let (links, look) = link::watch(&client, stop.clone());
+        tasks.spawn(look);
+        for (endpoint, subscription) in endpoints {
+            tasks.spawn(endpoint.serve(subscription, links.clone(), stop.clone()));
         }
+        drop(links);
         for task in self.tasks {
             tasks.spawn(task(state.clone(), &runtime, stop.clone()));
         }
@@ -118,7 +123,8 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
                 Relay { database: runtime.database.clone(), requests: runtime.requests.clone(), service: self.name };
             tasks.spawn(relay.run(stop.clone()));
         }
-        tasks.spawn(keep_house(runtime.database.clone(), stop.clone()));
+        let (database, stopping) = (runtime.database.clone(), stop.clone());
+        tasks.spawn(async move { jobs::run("keep-house", HOUR, || keep_house(&database), &stopping).await });
         prove_reachable(&client, self.name).await?;
         ops::serve(&runtime, &stop, &tasks).await?;
         tasks.close();
@@ -131,17 +137,9 @@ fn unregistered(error: &dyn std::fmt::Display) -> StartError {
     StartError::Other(format!("registering with NATS failed: {error}"))
 }
 
-/// Subscribes an endpoint in the service's queue group.
-async fn subscribe(
-    client: &async_nats::Client,
-    service: &'static str,
-    (verb, subject): (String, String),
-    inbox: &'static str,
-    (responder, overloaded): (Responder, Overloaded),
-) -> Result<Endpoint, StartError> {
-    let stats = EndpointStats::new(&verb, &subject, service);
-    let requests = client.queue_subscribe(subject, service.to_owned()).await.map_err(|error| unregistered(&error))?;
-    Ok(Endpoint { requests, client: client.clone(), stats, inbox, responder, overloaded })
+async fn subscribed(endpoint: Endpoint) -> Result<(Endpoint, Subscription), StartError> {
+    let subscription = endpoint.subscribe().await.map_err(|error| unregistered(&error))?;
+    Ok((endpoint, subscription))
 }
 
 /// What every service answers to the operator.
@@ -192,7 +190,7 @@ fn operations<S: Clone + Send + Sync + 'static>(
 }
 
 /// A message to ourselves: once it is back, the server has processed every subscription before it.
-async fn prove_reachable(client: &async_nats::Client, name: &str) -> Result<(), StartError> {
+pub(super) async fn prove_reachable(client: &async_nats::Client, name: &str) -> Result<(), StartError> {
     let subject = format!("{}.ready.{}", inbox_prefix(name), uuid::Uuid::now_v7().simple());
     let failed = |error: &dyn std::fmt::Display| StartError::Other(format!("the readiness round trip failed: {error}"));
     let mut probe = client.subscribe(subject.clone()).await.map_err(|error| failed(&error))?;
@@ -203,19 +201,11 @@ async fn prove_reachable(client: &async_nats::Client, name: &str) -> Result<(), 
     }
 }
 
-/// Once an hour, the first time at once: old rows go, and the coming days get their partitions.
-async fn keep_house(database: Database, stop: CancellationToken) {
-    loop {
-        for kept in [outbox::keep_house(&database).await, idempotency::forget_old(&database).await] {
-            if let Err(error) = kept {
-                tracing::warn!(%error, "old rows were not deleted, or the coming days have no partitions yet");
-            }
-        }
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = tokio::time::sleep(Duration::from_secs(3600)) => {}
-        }
-    }
+/// Old rows go, and the coming days get their partitions.
+async fn keep_house(database: &Database) -> Result<(), DatabaseError> {
+    let kept = outbox::keep_house(database).await;
+    let forgotten = idempotency::forget_old(database).await;
+    kept.and(forgotten)
 }
 
 /// Runs a service's process; see [`process`].

@@ -41,11 +41,7 @@ pub(crate) async fn reserve_stock(
 
 /// The batches of reservations; each holds for `ttl` seconds.
 pub(crate) fn start(database: Database, ttl: i32) -> Batcher<ReserveStock, Outcome> {
-    start_with(Limits::default(), database, ttl)
-}
-
-fn start_with(limits: Limits, database: Database, ttl: i32) -> Batcher<ReserveStock, Outcome> {
-    Batcher::start(limits, weight, move |questions| {
+    Batcher::start(Limits::default(), weight, move |questions| {
         let database = database.clone();
         async move { reserve(&database, ttl, &questions).await }
     })
@@ -87,10 +83,11 @@ async fn attempt(
     let orders: Vec<OrderId> = questions.iter().map(|question| question.order_id).collect();
 
     let mut tx = database.begin().await?;
+    // Before the locks, which others wait for.
+    let articles = Article::of(&mut tx, &skus).await?;
     let mut levels = Stock::lock(&mut tx, &skus).await?;
     let earlier = Reservation::of(&mut tx, &orders).await?;
     let mut known: BTreeMap<OrderId, Reservation> = earlier.into_iter().map(|row| (row.order_id, row)).collect();
-    let articles = Article::of(&mut tx, &skus).await?;
     let articles = articles.into_iter().map(|article| ((article.sku.clone(), article.currency), article)).collect();
 
     let mut granted = BTreeMap::new();
@@ -208,5 +205,3 @@ async fn write(tx: &mut Tx, ttl: i32, granted: &BTreeMap<OrderId, Reply>) -> Res
 
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod throughput;

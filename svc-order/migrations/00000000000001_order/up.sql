@@ -49,7 +49,7 @@ create table orders (
     -- Minor units.
     tax_total bigint not null check (tax_total >= 0),
     -- Minor units: what the customer pays.
-    total bigint not null,
+    total bigint not null check (total > 0),
     -- Minor units: what of it went back, all refunds together.
     refunded bigint not null default 0 check (refunded between 0 and total),
     placed_at timestamptz not null,
@@ -110,8 +110,8 @@ create table order_history (
     id bigint generated always as identity primary key,
     order_id uuid not null references orders (id),
     at timestamptz not null default now(),
-    change text not null check (change in 
-        ('placed', 'paid', 'confirmed', 'canceled', 'refunded', 'completed', 'payment_contradicted')),
+    change text not null check (change in
+        ('placed', 'paid', 'confirmed', 'canceled', 'refunded', 'completed', 'paid_late', 'payment_contradicted')),
     -- The three states after it.
     status text not null,
     payment_status text not null,

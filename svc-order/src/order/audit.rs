@@ -58,6 +58,7 @@ pub(crate) async fn audit(service: Orders) -> Result<Vec<AuditCheck>, DatabaseEr
         states(&mut connection).await?,
         amounts(&mut connection).await?,
         histories(&mut connection).await?,
+        contradictions(&mut connection).await?,
     ])
 }
 
@@ -108,6 +109,24 @@ async fn sagas(connection: &mut AsyncPgConnection) -> Result<AuditCheck, Databas
     );
     let figures = format!("{all} orders; {payment} await their payment, {stock} their goods, {refund} a refund");
     Ok(AuditCheck::new("no order waits past its deadline", figures, stuck.await?))
+}
+
+async fn contradictions(connection: &mut AsyncPgConnection) -> Result<AuditCheck, DatabaseError> {
+    #[derive(QueryableByName)]
+    struct Late {
+        #[diesel(sql_type = sql_types::BigInt)]
+        late: i64,
+    }
+    let Late { late } = sql_query("select count(*) as late from order_history where change = 'paid_late'")
+        .get_result(connection)
+        .await?;
+    let found = wrong(
+        connection,
+        "select order_id, 'at ' || at || ': ' || why as what from order_history
+         where change = 'payment_contradicted' order by id limit 20",
+    );
+    let figures = format!("{late} paid after they were canceled");
+    Ok(AuditCheck::new("no payment contradicts its order", figures, found.await?))
 }
 
 /// All orders that are alike in what this judges.

@@ -93,7 +93,7 @@ fn outcome(order: &OrderRow, change: Change) -> Outcome {
         Change::Pay(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::Paid) },
         Change::Confirm => same(OrderChange::Confirmed),
         Change::Cancel(reason) => Outcome { reason: Some(reason), ..same(OrderChange::Canceled) },
-        Change::CaptureLate(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::PaymentContradicted) },
+        Change::CaptureLate(payment) => Outcome { payment_id: Some(payment), ..same(OrderChange::PaidLate) },
         Change::RefundSome(refunded) => Outcome { refunded, ..same(OrderChange::Refunded) },
         Change::RefundAll => Outcome { refunded: order.total, ..same(OrderChange::Refunded) },
         Change::Complete => same(OrderChange::Completed),

@@ -31,6 +31,8 @@ names! {
         Refunded = "refunded",
         /// Everything it promised was done.
         Completed = "completed",
+        /// Its payment arrived after it had been given up; the money goes back.
+        PaidLate = "paid_late",
         /// Something arrived from the payment that does not fit the order; someone has to look.
         PaymentContradicted = "payment_contradicted",
     }

@@ -10,20 +10,22 @@
 //! | the process dies before the order is written | expires |
 //! | the key was used meanwhile by the same request elsewhere, the cart has changed | given back |
 //! | the database goes away before the commit | given back |
+//! | it was refused for good elsewhere meanwhile | given back |
 //! | the outcome of the commit is lost | stays, unless the key tells that it is another order's |
 
 use std::sync::Arc;
 
 use chrono::{SubsecRound, Utc};
 use nats::{
-    batch::BatchError,
+    batch::{BatchError, Batcher, Limits},
     contracts::{
         catalog::{ReservedLine, StockLine},
         shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
         user::{GetAddress, GetUserDetails, Unknown, UserDetails},
     },
+    database::Database,
     http::Created,
-    idempotency::{Answered, IdempotencyKey, InFlightGuard, Keyed, in_flight},
+    idempotency::{Answered, IdempotencyKey, InFlightGuard, Keyed, fence_all, in_flight},
     problem::{Code, Problem},
     telemetry::Trace,
     types::{Address, AddressId, Currency, Money, OrderId, TaxRate, Totals, UserId},
@@ -84,11 +86,54 @@ pub(crate) async fn place(
     guest: Option<CartToken>,
     request: PlaceOrder,
 ) -> Result<Created<Order>, Problem> {
-    let keyed = Keyed::new(&user, "place_order", key, &request)?;
-    let running = service.running.begin(&keyed)?;
-    if let Some(first) = first_answer(service, &keyed).await? {
+    let mut keyed = Keyed::new(&user, "place_order", key, &request)?;
+    let running = Arc::new(service.running.begin(&keyed)?);
+    let first = keyed.begin(&mut *service.database.connection().await?).await?;
+    if let Some(first) = first {
         return Ok(replayed(first));
     }
+    match anew(service, user, guest, request, keyed.clone(), Arc::clone(&running)).await {
+        Err(refusal) if is_final(&refusal) => refuse(service, keyed, refusal).await,
+        outcome => outcome,
+    }
+}
+
+/// Whether whoever is told this may take it that there is no order, and will not be one.
+fn is_final(refusal: &Problem) -> bool {
+    let undecided = matches!(refusal.code(), Code::IdempotencyKeyInFlight | Code::IdempotencyKeyReused);
+    refusal.code().status().is_client_error() && !undecided
+}
+
+/// Refuses for good: the same request, if it still runs on another instance, cannot succeed any more. If it has, that is
+/// the answer.
+async fn refuse(service: &Orders, keyed: Keyed, refusal: Problem) -> Result<Created<Order>, Problem> {
+    if service.refusals.ask(keyed.clone()).await? {
+        return Err(refusal);
+    }
+    first_answer(service, &keyed).await?.map(replayed).ok_or(refusal)
+}
+
+/// The batches of refusals.
+pub(crate) fn start_refusing(database: Database) -> Batcher<Keyed, bool> {
+    Batcher::start(
+        Limits::default(),
+        |_| 1,
+        move |refused: Vec<Keyed>| {
+            let database = database.clone();
+            async move { fence_all(&mut *database.connection().await?, &refused).await }
+        },
+    )
+}
+
+/// Places an order for a request that has no answer yet.
+async fn anew(
+    service: &Orders,
+    user: UserId,
+    guest: Option<CartToken>,
+    request: PlaceOrder,
+    keyed: Keyed,
+    running: Arc<InFlightGuard>,
+) -> Result<Created<Order>, Problem> {
     let destination = request.destination()?;
     let Basket { wanted, cart } = request.basket(service, user, guest).await?;
 
@@ -103,7 +148,7 @@ pub(crate) async fn place(
     let price = price(request.currency, address.country, &held.lines, &quote)?;
 
     let agreed = Agreed { id, user, request: &request, customer, address, held: &held, quote, price };
-    let draft = agreed.draft(service, keyed, cart)?;
+    let draft = agreed.draft(keyed, cart);
     // In a task of its own: a caller who goes now does not leave an order whose stock is given back.
     let finishing = finish(service.clone(), Arc::new(draft), held, running);
     let finished = tokio::spawn(Trace::current().scope(tracing::Span::current(), finishing));
@@ -116,7 +161,7 @@ async fn finish(
     service: Orders,
     draft: Arc<Draft>,
     held: Reservation,
-    _running: InFlightGuard,
+    _running: Arc<InFlightGuard>,
 ) -> Result<Created<Order>, Problem> {
     let id = draft.order.id;
     let (certain, refusal) = match service.writer.ask(Arc::clone(&draft)).await {
@@ -283,11 +328,8 @@ struct Agreed<'a> {
 
 impl Agreed<'_> {
     /// The order as it is to be written.
-    fn draft(&self, service: &Orders, keyed: Keyed, cart: Option<CartRow>) -> Result<Draft, Problem> {
-        let order = self.row();
-        let timeout = chrono::Duration::from_std(service.payment_timeout).map_err(Problem::internal)?;
-        let pay_by = order.placed_at + timeout;
-        Ok(Draft { keyed, order, terms: self.terms(), lines: self.lines(), cart, pay_by, trace: Trace::current() })
+    fn draft(&self, keyed: Keyed, cart: Option<CartRow>) -> Draft {
+        Draft { keyed, order: self.row(), terms: self.terms(), lines: self.lines(), cart, trace: Trace::current() }
     }
 
     fn row(&self) -> OrderRow {

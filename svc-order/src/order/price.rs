@@ -25,7 +25,7 @@ pub(crate) struct Price {
 /// The figures of `lines`, sent to `country` for what `quote` says.
 ///
 /// # Errors
-/// `invalid_request` when the order comes to more than can be counted.
+/// `invalid_request` when the order comes to nothing, or to more than can be counted.
 pub(crate) fn price(
     currency: Currency,
     country: CountryCode,
@@ -44,6 +44,9 @@ pub(crate) fn price(
     let shipping_tax = destination.of_shipping();
     let shipping = Adjustment::priced(currency, quote.price, shipping_tax).map_err(Problem::internal)?;
     let totals = Totals::compute(currency, &priced, &[], &[shipping]).map_err(too_much)?;
+    if totals.tax_inclusive.amount <= 0 {
+        return Err(Problem::invalid("/lines", "This order comes to nothing, and there is no payment of nothing."));
+    }
     Ok(Price { line_tax, shipping_tax, totals })
 }
 

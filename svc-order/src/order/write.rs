@@ -10,9 +10,9 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
-use chrono::{DateTime, Utc};
 use diesel::{QueryableByName, insert_into, result::Error, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
@@ -29,7 +29,7 @@ use super::{
     LineRow, OrderRow, TermsRow,
     history::{By, NewEntry, OrderChange},
     resource::Order,
-    saga::row::NewSaga,
+    saga,
     status::State,
 };
 use crate::{
@@ -47,8 +47,6 @@ pub(crate) struct Draft {
     pub(crate) lines: Vec<LineRow>,
     /// The cart it came from, as it was then.
     pub(crate) cart: Option<CartRow>,
-    /// By when it is to be paid.
-    pub(crate) pay_by: DateTime<Utc>,
     /// The trace of its request.
     pub(crate) trace: Trace,
 }
@@ -69,11 +67,13 @@ pub(crate) enum Written {
 pub(crate) type Writer = Batcher<Arc<Draft>, Written>;
 
 /// Starts to write what is asked for.
-pub(crate) fn start(database: Database) -> Writer {
+///
+/// What is written is to be paid within `payment_timeout`.
+pub(crate) fn start(database: Database, payment_timeout: Duration) -> Writer {
     let rows = |draft: &Arc<Draft>| draft.lines.len().saturating_add(8);
     Batcher::start(Limits::default(), rows, move |drafts: Vec<Arc<Draft>>| {
         let database = database.clone();
-        async move { write(&database, &drafts).await }
+        async move { write(&database, payment_timeout, &drafts).await }
     })
 }
 
@@ -82,8 +82,12 @@ pub(crate) fn location(id: OrderId) -> String {
     format!("/v1/orders/{id}")
 }
 
-async fn write(database: &Database, drafts: &[Arc<Draft>]) -> Result<Vec<Written>, DatabaseError> {
-    let Composed { tx, unchanged, ours } = match compose(database, drafts).await {
+async fn write(
+    database: &Database,
+    payment_timeout: Duration,
+    drafts: &[Arc<Draft>],
+) -> Result<Vec<Written>, DatabaseError> {
+    let Composed { tx, unchanged, ours } = match compose(database, payment_timeout, drafts).await {
         Ok(composed) => composed,
         Err(error) if error.is_unavailable() => {
             tracing::warn!(%error, orders = drafts.len(), "the database went away before the orders were committed");
@@ -111,7 +115,11 @@ struct Composed<'a> {
     ours: Vec<Numbered<'a>>,
 }
 
-async fn compose<'a>(database: &Database, drafts: &'a [Arc<Draft>]) -> Result<Composed<'a>, DatabaseError> {
+async fn compose<'a>(
+    database: &Database,
+    payment_timeout: Duration,
+    drafts: &'a [Arc<Draft>],
+) -> Result<Composed<'a>, DatabaseError> {
     let mut tx = database.begin().await?;
     let unchanged = with_their_carts(&mut tx, drafts).await?;
     let numbers = numbers(&mut tx, unchanged.len()).await?;
@@ -121,7 +129,7 @@ async fn compose<'a>(database: &Database, drafts: &'a [Arc<Draft>]) -> Result<Co
     let claimed = claim_all(&mut tx, &answers).await?;
     let ours: Vec<Numbered<'_>> =
         numbered.into_iter().zip(claimed).filter(|(_, ours)| *ours).map(|(one, _)| one).collect();
-    insert(&mut tx, &ours).await?;
+    insert(&mut tx, payment_timeout, &ours).await?;
     let emptied: Vec<_> = ours.iter().filter_map(|one| one.draft.cart.map(|cart| cart.id)).collect();
     cart::empty(&mut tx, &emptied).await?;
     Ok(Composed { tx, unchanged: unchanged.iter().map(|draft| draft.order.id).collect(), ours })
@@ -178,7 +186,7 @@ impl<'a> Numbered<'a> {
 }
 
 /// Everything of these orders, one statement per table.
-async fn insert(tx: &mut Tx, all: &[Numbered<'_>]) -> Result<(), DatabaseError> {
+async fn insert(tx: &mut Tx, payment_timeout: Duration, all: &[Numbered<'_>]) -> Result<(), DatabaseError> {
     if all.is_empty() {
         return Ok(());
     }
@@ -194,9 +202,8 @@ async fn insert(tx: &mut Tx, all: &[Numbered<'_>]) -> Result<(), DatabaseError> 
     };
     let entries: Vec<NewEntry<'_>> = all.iter().map(|one| placed(&one.row)).collect();
     NewEntry::write_all(&entries, tx).await?;
-    let sagas: Vec<NewSaga> =
-        all.iter().map(|one| NewSaga::of(one.row.id, one.draft.pay_by, &one.draft.trace)).collect();
-    NewSaga::write_all(&sagas, tx).await?;
+    let begun: Vec<(OrderId, &Trace)> = all.iter().map(|one| (one.row.id, &one.draft.trace)).collect();
+    saga::row::begin(tx, payment_timeout, &begun).await?;
     let events: Vec<Traced<OrderPlaced>> = all.iter().map(Numbered::event).collect();
     tx.record_all(&events).await
 }

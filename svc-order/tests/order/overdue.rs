@@ -126,7 +126,7 @@ async fn a_refund_whose_event_did_not_come_is_found() {
     shop.bed.publish(&placed.refunded(payment, 1000)).await;
     shop.bed.publish(&placed.refunded(payment, all - 1000)).await;
     shop.taken(3).await;
-    let expected = ["placed", "canceled", "payment_contradicted", "refunded", "refunded"];
+    let expected = ["placed", "canceled", "paid_late", "refunded", "refunded"];
     assert_eq!(shop.history(&alice, placed.id).await, expected);
     assert_eq!(shop.number("select refunded from orders").await, all);
 }

@@ -1,5 +1,6 @@
 //! `place_order`: once per key, whatever happens.
 
+use diesel_async::SimpleAsyncConnection;
 use futures_util::future::join_all;
 use nats::contracts::order::OrderPlaced;
 use serde_json::json;
@@ -61,6 +62,43 @@ async fn of_different_requests_with_one_key_one_is_placed() {
         send(won + 1).await.problem("idempotency_key_reused", "");
     }
     assert_others_released(&shop, 5).await;
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_for_good_is_not_ordered_by_an_earlier_try_that_still_runs() {
+    let shop = Shop::open().await;
+    let second = shop.bed.run(svc_order::service()).await;
+    let alice = shop.bed.customer();
+    alice.post("/v1/cart/items", &json!({"sku": "BOOK", "quantity": 1})).send().await;
+    let order = with(json!({"lines": null}));
+    // The first try has its goods, and waits for its cart.
+    let mut sql = shop.bed.sql("order").await;
+    sql.batch_execute("begin; select 1 from cart for update").await.unwrap();
+    let earlier = async {
+        let earlier = alice.post("/v1/orders", &order).key("k1").send().await;
+        earlier.problem("idempotency_key_in_flight", "");
+    };
+    let meanwhile = async {
+        let reserved = async || (!shop.catalog.reserved.lock().unwrap().is_empty()).then_some(());
+        shop.bed.wait_for("the first try to reserve", reserved).await;
+        *shop.catalog.sold_out.lock().unwrap() = true;
+        let elsewhere = async || {
+            let answer = alice.post("/v1/orders", &order).key("k1").send().await;
+            (answer.text("/code") != "idempotency_key_in_flight").then_some(answer)
+        };
+        let refused = shop.bed.wait_for("an answer of the other instance", elsewhere).await;
+        refused.problem("out_of_stock", "/lines/0");
+        sql.batch_execute("commit").await.unwrap();
+    };
+    tokio::join!(earlier, meanwhile);
+    assert_eq!(shop.count("orders").await, 0, "whoever was told that nothing was ordered has no order");
+    assert_others_released(&shop, 0).await;
+
+    *shop.catalog.sold_out.lock().unwrap() = false;
+    let later = alice.post("/v1/orders", &order).key("k1").send().await;
+    assert_eq!(later.status, 201, "what was sold out may be there again: {later}");
+    assert_eq!(shop.count("orders").await, 1);
     second.stop().await;
 }
 

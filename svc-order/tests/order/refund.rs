@@ -66,7 +66,7 @@ async fn what_came_after_the_cancellation_goes_back() {
     shop.bed.publish(&placed.refunded(payment, placed.total.amount)).await;
     shop.bed.publish(&placed.captured(payment)).await;
     shop.settled(&alice, placed.id, ["canceled", "refunded", "canceled"]).await;
-    let expected = ["placed", "canceled", "payment_contradicted", "refunded"];
+    let expected = ["placed", "canceled", "paid_late", "refunded"];
     assert_eq!(shop.history(&alice, placed.id).await, expected);
     shop.at_step(placed.id, "done").await;
     assert_eq!(shop.bed.dead_letters().await, []);

@@ -74,7 +74,7 @@ async fn money_that_comes_after_the_cancellation_is_noted() {
     assert_eq!(order["cancel_reason"], "customer", "it stays canceled, for the reason it was");
     shop.at_step(placed.id, "awaiting_refund").await;
     let history = alice.get(&format!("/v1/orders/{}/history", placed.id)).send().await;
-    assert_eq!(history.at("/data/2/change"), "payment_contradicted");
+    assert_eq!(history.at("/data/2/change"), "paid_late");
     assert!(history.text("/data/2/why").contains(&payment.to_string()), "{history}");
     shop.bed.no_event::<OrderConfirmed>(|_| true).await;
     assert!(shop.catalog.committed.lock().unwrap().is_empty(), "nobody asked for its goods");
@@ -100,7 +100,7 @@ async fn events_in_the_wrong_order_end_the_same() {
     shop.settled(&alice, placed.id, DECLINED).await;
     shop.bed.publish(&placed.captured(paid)).await;
     shop.settled(&alice, placed.id, ["canceled", "captured", "canceled"]).await;
-    assert_eq!(shop.history(&alice, placed.id).await, ["placed", "canceled", "payment_contradicted"]);
+    assert_eq!(shop.history(&alice, placed.id).await, ["placed", "canceled", "paid_late"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,3 +1,3 @@
-drop view reconciliation_difference;
-drop table statement, statement_line, webhook, transaction, refund, canceled_order, payment;
+drop view reconciliation_difference, known_operation;
+drop table statement, statement_line, webhook, surplus, transaction, refund, canceled_order, payment;
 drop function ledger_adds_up, ledger_only_grows, refund_fits;

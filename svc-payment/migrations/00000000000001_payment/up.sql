@@ -12,12 +12,9 @@ create table payment (
     -- The provider's token of a payment method; never a card number.
     method text not null,
     -- `processing`: the provider was or will be asked to hold the money. `requires_capture`: it holds it.
-    status text not null check (status in (
-        'requires_action', 'processing', 'requires_capture', 'succeeded', 'failed', 'canceled')),
-    -- Part of the keys the provider is asked with; it would grow only after a definitive decline.
-    attempt integer not null default 1 check (attempt >= 1),
-    -- How often a worker took it up in this attempt. Committed before the provider is asked: above one, what an earlier
-    -- one did is looked up first.
+    status text not null check (status in ('processing', 'requires_capture', 'succeeded', 'failed', 'canceled')),
+    -- How often a worker took it up. Committed before the provider is asked: above one, what an earlier one did is
+    -- looked up first.
     tries integer not null default 0 check (tries >= 0),
     -- The provider's own name for the payment, once it is known.
     provider_reference text unique,
@@ -140,6 +137,48 @@ end $$;
 -- What the provider gave back without us is a fact; only promises can be refused.
 create trigger refund_fits after insert on refund for each row when (new.status = 'pending') execute function refund_fits();
 
+-- What the provider captured beyond the one capture that an order owes, against its own rules. It is no part of the
+-- ledger: the order does not owe it, and it goes back by itself.
+create table surplus (
+    -- The provider's own name for the capture.
+    reference text primary key,
+    payment_id uuid not null references payment (id),
+    -- The provider's own name for what it was captured of; usually the payment's.
+    charge text not null,
+    -- Minor units.
+    amount bigint not null check (amount >= 0),
+    currency text not null check (currency ~ '^[A-Z]{3}$'),
+    -- What the provider is asked with to give it back: derived, so that it goes back once.
+    refund_key text not null unique,
+    state text not null default 'pending' check (state in ('pending', 'refunded', 'failed')),
+    -- The provider's own name for the refund.
+    refund_reference text unique,
+    -- What the provider said when it refused for good.
+    failure text,
+    -- How often a worker took it up: above one, what an earlier one did is looked up first.
+    tries integer not null default 0 check (tries >= 0),
+    -- When a worker looks after it next; while one does, until when it has it for itself.
+    next_try_at timestamptz default now(),
+    -- The trace of what found it.
+    traceparent text not null,
+    request_id text not null,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    check ((state = 'pending') = (next_try_at is not null)),
+    check ((state = 'refunded') = (refund_reference is not null)),
+    check ((state = 'failed') = (failure is not null))
+);
+create index surplus_due on surplus (next_try_at) where state = 'pending';
+create index surplus_payment on surplus (payment_id);
+
+-- What of the provider's operations is written down: in the ledger, or beside it as a surplus and its way back.
+create view known_operation as
+    select provider_reference, kind, amount, created_at from transaction
+union all
+    select reference, 'capture'::text, amount, created_at from surplus
+union all
+    select refund_reference, 'refund'::text, amount, updated_at from surplus where refund_reference is not null;
+
 -- The webhooks that came: each is heard once, and then read up on.
 create table webhook (
     -- The provider's own id of the message, the same each time it is sent.
@@ -187,22 +226,23 @@ create table statement (
 );
 insert into statement default values;
 
--- Where the ledger and the provider's statement differ, and since when. A minute is left to whoever is about to write.
+-- Where what is written down and the provider's statement differ, and since when. A minute is left to whoever is about to
+-- write.
 create view reconciliation_difference as
     select line.reference, line.problem as difference, line.imported_at as since
     from statement_line line where line.problem is not null
 union all
     select line.reference, 'the provider did it, the ledger does not know it', line.imported_at
-    from statement_line line left join transaction on transaction.provider_reference = line.reference
-    where not line.matched and line.refusal is null and line.problem is null and transaction.id is null
+    from statement_line line left join known_operation known on known.provider_reference = line.reference
+    where not line.matched and line.refusal is null and line.problem is null and known.provider_reference is null
       and line.imported_at < now() - interval '1 minute'
 union all
     select line.reference, format('it is a %s of %s in the ledger, a %s of %s in the statement',
-        transaction.kind, transaction.amount, line.kind, line.amount), line.imported_at
-    from statement_line line join transaction on transaction.provider_reference = line.reference
-    where not line.matched and ((line.kind, line.amount) <> (transaction.kind, transaction.amount) or line.refusal is not null)
+        known.kind, known.amount, line.kind, line.amount), line.imported_at
+    from statement_line line join known_operation known on known.provider_reference = line.reference
+    where not line.matched and ((line.kind, line.amount) <> (known.kind, known.amount) or line.refusal is not null)
 union all
-    select transaction.provider_reference, 'the ledger has it, the provider''s statement has not', transaction.created_at
-    from transaction, statement
-    where transaction.created_at < statement.complete_until
-      and not exists (select from statement_line line where line.reference = transaction.provider_reference);
+    select known.provider_reference, 'the ledger has it, the provider''s statement has not', known.created_at
+    from known_operation known, statement
+    where known.created_at < statement.complete_until
+      and not exists (select from statement_line line where line.reference = known.provider_reference);

@@ -40,8 +40,6 @@ pub struct PaymentView {
     method: String,
     /// How far it is.
     status: PaymentStatus,
-    /// Which attempt this is, from 1.
-    attempt: i32,
     /// Why it was declined, when it was.
     #[oai(nullable)]
     decline_reason: Option<DeclineReason>,
@@ -93,7 +91,6 @@ impl PaymentView {
             amount: payment.money(),
             refunded: Money::new(refunded, payment.currency),
             status: payment.status,
-            attempt: payment.attempt,
             decline_reason: payment.decline_reason,
             created_at: payment.created_at,
             updated_at: payment.updated_at,

@@ -20,7 +20,7 @@ struct Invariant {
     violations: &'static str,
 }
 
-const INVARIANTS: [Invariant; 7] = [
+const INVARIANTS: [Invariant; 8] = [
     Invariant {
         must_be_so: "every succeeded payment has one capture, of its amount, and no other has any",
         figures: "select format('%s payments succeeded, %s captures', count(distinct payment.id)
@@ -92,6 +92,16 @@ const INVARIANTS: [Invariant; 7] = [
                  union all
                      select null, format('webhook %s is not read up on since %s', id, created_at)
                      from webhook where next_try_at is not null and created_at < now() - interval '10 minutes'",
+    },
+    Invariant {
+        must_be_so: "no surplus capture older than ten minutes is unrefunded",
+        figures: "select format('%s surplus captures: %s went back, %s are about to, %s were refused', count(*),
+                      count(*) filter (where state = 'refunded'), count(*) filter (where state = 'pending'),
+                      count(*) filter (where state = 'failed')) as figures from surplus",
+        violations: "select payment.order_id, format('the surplus capture %s of %s is %s since %s', reference,
+                         surplus.amount, state, surplus.created_at) as what
+                     from surplus join payment on payment.id = surplus.payment_id
+                     where state <> 'refunded' and surplus.created_at < now() - interval '10 minutes'",
     },
     Invariant {
         must_be_so: "the ledger and the provider's statement agree",

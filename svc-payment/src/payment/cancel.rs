@@ -54,11 +54,10 @@ pub(crate) async fn settle_canceled(
         PaymentStatus::Processing if payment.tries == 0 => payment.cancel(tx).await?,
         // The worker looks for the canceled order with each answer that it writes down, before the next step.
         PaymentStatus::Processing | PaymentStatus::RequiresCapture => {}
-        PaymentStatus::Succeeded => refund::queue_rest(tx, &payments, &payment).await?,
-        PaymentStatus::Failed | PaymentStatus::Canceled => {}
-        PaymentStatus::RequiresAction => {
-            return Err(Failure::Dead(format!("{} is {}, which nothing here settles", payment.id, payment.status)));
+        PaymentStatus::Succeeded => {
+            refund::queue_rest(tx, &payments, &payment, refund::canceled_key(order)).await?;
         }
+        PaymentStatus::Failed | PaymentStatus::Canceled => {}
     }
     Ok(())
 }

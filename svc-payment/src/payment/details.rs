@@ -56,7 +56,7 @@ pub(crate) async fn get(payments: Payments, question: GetPayment) -> Result<Paym
     Ok(PaymentDetails {
         payment_id: sums.id,
         progress: match sums.status {
-            PaymentStatus::RequiresAction | PaymentStatus::Processing => PaymentProgress::Processing,
+            PaymentStatus::Processing => PaymentProgress::Processing,
             PaymentStatus::RequiresCapture => PaymentProgress::Authorized,
             PaymentStatus::Succeeded => PaymentProgress::Captured,
             PaymentStatus::Failed => PaymentProgress::Failed,

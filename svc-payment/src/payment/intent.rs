@@ -4,8 +4,8 @@
 //! with it. The intent is committed with the inbox row; [`super::charge`] acts on it. An order that was canceled before
 //! we heard of it leaves a canceled payment, which nobody acts on.
 
-use chrono::Utc;
-use diesel::insert_into;
+use chrono::{DateTime, Utc};
+use diesel::{ExpressionMethods, insert_into};
 use diesel_async::RunQueryDsl;
 use nats::{
     consume::{Failure, Received},
@@ -24,19 +24,20 @@ pub(crate) async fn placed(tx: &mut Tx, payments: Payments, received: Received<O
     cancel::lock(tx, order.order_id).await?;
     let canceled = cancel::is_canceled(tx, order.order_id).await?;
     let intent = NewPayment {
-        id: PaymentId::new(),
+        // The order's own UUID: whoever loses this database and hears the event again makes the same payment of it.
+        id: PaymentId::from_uuid(order.order_id.uuid()),
         order_id: order.order_id,
         user_id: order.user_id,
         amount: order.total.amount,
         currency: order.total.currency,
         method: order.payment_method,
         status: if canceled { PaymentStatus::Canceled } else { PaymentStatus::Processing },
-        next_try_at: (!canceled).then(Utc::now),
         traceparent: trace.traceparent(),
         request_id: trace.request_id().to_owned(),
     };
+    let never = canceled.then(|| payment::next_try_at.eq(None::<DateTime<Utc>>));
     // The inbox knows this event's repeats; the order's own row stops a second event about the same order.
-    insert_into(payment::table).values(&intent).on_conflict(payment::order_id).do_nothing().execute(tx).await?;
+    insert_into(payment::table).values((&intent, never)).on_conflict_do_nothing().execute(tx).await?;
     tx.wake(&payments.due);
     Ok(())
 }

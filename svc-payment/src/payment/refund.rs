@@ -126,9 +126,19 @@ async fn left(tx: &mut Tx, payment: PaymentId) -> Result<i64, DatabaseError> {
     Ok(left.amount)
 }
 
-/// Queues giving back all that is left of a captured payment whose order is off, once: the key is the order's. The
-/// payment's row has to be locked.
-pub(super) async fn queue_rest(tx: &mut Tx, payments: &Payments, payment: &Payment) -> Result<(), DatabaseError> {
+/// The key of what goes back because the order is off; it begins the key of each that takes its place.
+pub(super) fn canceled_key(order: OrderId) -> String {
+    format!("order:{order}:refund:canceled")
+}
+
+/// Queues giving back all that is left of a captured payment whose order is off, once per key. The payment's row has to
+/// be locked.
+pub(super) async fn queue_rest(
+    tx: &mut Tx,
+    payments: &Payments,
+    payment: &Payment,
+    key: String,
+) -> Result<(), DatabaseError> {
     let amount = left(tx, payment.id).await?;
     if amount <= 0 {
         return Ok(());
@@ -138,7 +148,7 @@ pub(super) async fn queue_rest(tx: &mut Tx, payments: &Payments, payment: &Payme
         id: RefundId::new(),
         payment_id: payment.id,
         amount,
-        key: format!("order:{}:refund:canceled", payment.order_id),
+        key,
         reason: None,
         requested_by: None,
         traceparent: trace.traceparent(),
@@ -177,7 +187,8 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
         request_id = trace.request_id(), trace_id = %trace
     );
     let work = async {
-        let written = match ask(&payments, &due).await {
+        let asked = ask(&payments, due.tries, (&due.charge, &due.key), Money::new(due.amount, due.currency)).await;
+        let written = match asked {
             Ok(seen) => match settle(&payments, due.payment_id, &seen, None).await {
                 Ok(_settled) => Ok(()),
                 Err(Unsettled::Database(error)) => Err(error),
@@ -198,15 +209,20 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
     trace.scope(span, work).await;
 }
 
-/// Asks the provider, unless it was asked before and knows the answer.
-async fn ask(payments: &Payments, due: &Due) -> Result<ProviderPayment, Unknown> {
-    if due.tries > 1
-        && let Some(seen) = payments.provider.payment(&due.charge).await?
-        && seen.operation(&due.key).is_some()
+/// Asks the provider to give back so much of `charge` under `key`, unless it was asked before and knows the answer.
+pub(super) async fn ask(
+    payments: &Payments,
+    tries: i32,
+    (charge, key): (&str, &str),
+    amount: Money,
+) -> Result<ProviderPayment, Unknown> {
+    if tries > 1
+        && let Some(seen) = payments.provider.payment(charge).await?
+        && seen.operation(key).is_some()
     {
         return Ok(seen);
     }
-    payments.provider.refund(&due.key, &due.charge, Money::new(due.amount, due.currency)).await
+    payments.provider.refund(key, charge, amount).await
 }
 
 /// Ends the lease; the refund is due again after a delay that grows with each try.

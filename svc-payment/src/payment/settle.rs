@@ -21,7 +21,7 @@ use nats::{
     types::{OrderId, PaymentId, RefundId},
 };
 
-use super::{Payment, PaymentStatus, TransactionKind, cancel, charge::LEASE_MS, refund};
+use super::{Payment, PaymentStatus, TransactionKind, cancel, charge::LEASE_MS, refund, surplus};
 use crate::{
     Payments,
     provider::{Operation, ProviderPayment},
@@ -68,6 +68,7 @@ struct NewTransaction<'a> {
     provider_reference: &'a str,
 }
 
+/// The row of a refund.
 #[derive(QueryableByName)]
 struct Given {
     #[diesel(sql_type = sql_types::Uuid)]
@@ -76,16 +77,15 @@ struct Given {
 
 /// Our payment that the provider means, if it is one of ours.
 pub(crate) async fn locate(database: &Database, seen: &ProviderPayment) -> Result<Option<PaymentId>, DatabaseError> {
-    let Some((order, attempt)) = meant(&seen.authorization) else { return Ok(None) };
+    let Some(order) = meant(&seen.authorization) else { return Ok(None) };
     let mut connection = database.connection().await?;
-    let ours = payment::table.filter(payment::order_id.eq(order)).filter(payment::attempt.eq(attempt));
-    Ok(ours.select(payment::id).first(&mut connection).await.optional()?)
+    let ours = payment::table.filter(payment::order_id.eq(order)).select(payment::id);
+    Ok(ours.first(&mut connection).await.optional()?)
 }
 
-/// The order and the attempt in the key of an authorization; see [`Payment::key`].
-fn meant(authorization: &str) -> Option<(OrderId, i32)> {
-    let (order, attempt) = authorization.strip_prefix("order:")?.split_once(":authorize:")?;
-    Some((order.parse().ok()?, attempt.parse().ok()?))
+/// The order in the key of an authorization; see [`Payment::key`].
+fn meant(authorization: &str) -> Option<OrderId> {
+    authorization.strip_prefix("order:")?.strip_suffix(":authorize")?.parse().ok()
 }
 
 /// Writes down what was seen of a payment. `claimed` is the try of the worker that has it, whose lease begins anew.
@@ -122,26 +122,42 @@ async fn settle_in(
     }
     // Asked with the row locked: whoever cancels from now on waits for us, and finds what we write.
     let canceled = cancel::is_canceled(tx, before.order_id).await?;
-    let news = write_ledger(tx, id, &seen.operations).await?;
+    let apart = surplus::set_aside(tx, payments, &before, seen).await?;
+    if let Some(known) = &before.provider_reference
+        && *known != seen.reference
+    {
+        // A second charge under our key: what was taken with it goes back, and nothing of it is the order's.
+        return if apart.is_empty() {
+            Err(Unsettled::Contradiction(format!(
+                "the provider calls it {}, and called it {known} before",
+                seen.reference
+            )))
+        } else {
+            Ok(Settled { payment: before, canceled })
+        };
+    }
+    let ours: Vec<&Operation> =
+        seen.operations.iter().filter(|operation| !apart.contains(operation.reference.as_str())).collect();
+    let news = write_ledger(tx, id, &ours).await?;
     let status = before.status.after(seen.status, canceled);
     if status == before.status && news.is_empty() && claimed.is_none() {
-        settle_refusals(tx, &seen.operations).await?;
+        settle_refusals(tx, payments, &before, canceled, &ours).await?;
         return Ok(Settled { payment: before, canceled });
     }
     let reason = (status == PaymentStatus::Failed)
         .then(|| before.decline_reason.or(seen.decline_reason).unwrap_or(DeclineReason::Declined));
     let after = move_to(tx, &before, status, &seen.reference, reason, claimed).await?;
-    for operation in &seen.operations {
+    for operation in &ours {
         if operation.kind == TransactionKind::Refund && news.contains(operation.reference.as_str()) {
             give_back(tx, &after, operation).await?;
         }
     }
-    settle_refusals(tx, &seen.operations).await?;
+    settle_refusals(tx, payments, &after, canceled, &ours).await?;
     if status != before.status {
         tell(tx, &after).await?;
         let given_up = matches!(before.status, PaymentStatus::Failed | PaymentStatus::Canceled);
         if status == PaymentStatus::Succeeded && (canceled || given_up) {
-            refund::queue_rest(tx, payments, &after).await?;
+            refund::queue_rest(tx, payments, &after, refund::canceled_key(after.order_id)).await?;
         }
     }
     Ok(Settled { payment: after, canceled })
@@ -149,11 +165,8 @@ async fn settle_in(
 
 /// What of this cannot be so.
 fn contradiction(payment: &Payment, seen: &ProviderPayment) -> Option<String> {
-    let known = payment.provider_reference.as_deref().unwrap_or(&seen.reference);
     if seen.authorization != payment.key(TransactionKind::Authorize) {
         Some(format!("{} is not the authorization of {}", seen.authorization, payment.id))
-    } else if seen.reference != known {
-        Some(format!("the provider calls it {}, and called it {known} before", seen.reference))
     } else if seen.amount != payment.money() {
         Some(format!("it is about {} at the provider, and about {} here", seen.amount, payment.money()))
     } else {
@@ -162,7 +175,7 @@ fn contradiction(payment: &Payment, seen: &ProviderPayment) -> Option<String> {
 }
 
 /// Adds what was done and is not in the ledger yet; the provider's names of that.
-async fn write_ledger(tx: &mut Tx, id: PaymentId, operations: &[Operation]) -> Result<HashSet<String>, Unsettled> {
+async fn write_ledger(tx: &mut Tx, id: PaymentId, operations: &[&Operation]) -> Result<HashSet<String>, Unsettled> {
     let done = operations.iter().filter(|operation| operation.refusal.is_none());
     let effects: Vec<NewTransaction<'_>> = done
         .map(|operation| NewTransaction {
@@ -259,20 +272,31 @@ async fn give_back(tx: &mut Tx, payment: &Payment, operation: &Operation) -> Res
     Ok(())
 }
 
-/// Refunds that the provider refused for good change their own rows only: the money is still ours.
-async fn settle_refusals(tx: &mut Tx, operations: &[Operation]) -> Result<(), Unsettled> {
+/// Refunds that the provider refused for good change their own rows only: the money is still ours. Of a canceled order it
+/// has to go back all the same, so what such a refund had promised is promised anew; unless that was what failed.
+async fn settle_refusals(
+    tx: &mut Tx,
+    payments: &Payments,
+    payment: &Payment,
+    canceled: bool,
+    operations: &[&Operation],
+) -> Result<(), Unsettled> {
+    let cancellation = refund::canceled_key(payment.order_id);
     for operation in operations.iter().filter(|operation| operation.kind == TransactionKind::Refund) {
         let Some(reason) = &operation.refusal else { continue };
-        let failed = sql_query(
+        let failed: Option<Given> = sql_query(
             "update refund set status = 'failed', failure = $2, next_try_at = null, updated_at = now()
-             where key = $1 and status = 'pending'",
+             where key = $1 and status = 'pending' returning id",
         )
         .bind::<sql_types::Text, _>(&operation.key)
         .bind::<sql_types::Text, _>(reason)
-        .execute(tx)
-        .await?;
-        if failed == 1 {
-            tracing::error!(key = operation.key, reason, "the provider refuses to refund; somebody has to see to it");
+        .get_result(tx)
+        .await
+        .optional()?;
+        let Some(failed) = failed else { continue };
+        tracing::error!(key = operation.key, reason, "the provider refuses to refund; somebody has to see to it");
+        if canceled && !operation.key.starts_with(&cancellation) {
+            refund::queue_rest(tx, payments, payment, format!("{cancellation}:{}", failed.id)).await?;
         }
     }
     Ok(())
@@ -284,11 +308,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_authorizations_key_names_the_order_and_the_attempt() {
+    fn an_authorizations_key_names_the_order() {
         let order = OrderId::new();
-        assert_eq!(meant(&format!("order:{order}:authorize:3")), Some((order, 3)));
-        for key in
-            ["", "order:", "order:x:authorize:1", &format!("order:{order}:capture:1"), &format!("{order}:authorize:1")]
+        assert_eq!(meant(&format!("order:{order}:authorize")), Some(order));
+        for key in ["", "order:", "order:x:authorize", &format!("order:{order}:capture"), &format!("{order}:authorize")]
         {
             assert_eq!(meant(key), None, "{key}");
         }

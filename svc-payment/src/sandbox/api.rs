@@ -125,8 +125,11 @@ fn operations(sandbox: Data<&Arc<Sandbox>>, query: Query<After>) -> Response {
 }
 
 fn look(sandbox: &Sandbox, reference: &str) -> Response {
-    let found = sandbox.memory().book.payment(reference);
-    found.map_or_else(no_such_payment, |(payment, _)| Json(payment).into_response())
+    match sandbox.memory().book.payment(reference) {
+        None => no_such_payment(),
+        Some((_, method)) if fault::breaks_over_a_look(&method) => broken(),
+        Some((payment, _)) => Json(payment).into_response(),
+    }
 }
 
 /// Does what is asked for, and answers as badly as the payment's method says.
@@ -152,9 +155,13 @@ async fn operate(sandbox: &Sandbox, http: &HttpRequest, request: Request) -> Res
         Fault::None => {}
         Fault::Lost => tokio::time::sleep(LOST).await,
         Fault::Slow => tokio::time::sleep(fault::SLOW).await,
-        Fault::Broken => return refused(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side"),
+        Fault::Broken => return broken(),
     }
     Json(done.payment).into_response()
+}
+
+fn broken() -> Response {
+    refused(StatusCode::INTERNAL_SERVER_ERROR, "something went wrong on our side")
 }
 
 fn no_such_payment() -> Response {

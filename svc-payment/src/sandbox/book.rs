@@ -75,6 +75,7 @@ struct Account {
     method: String,
     status: ProviderStatus,
     decline_reason: Option<DeclineReason>,
+    taken: i64,
     given_back: i64,
     operations: Vec<usize>,
 }
@@ -155,6 +156,18 @@ impl Book {
         Ok(Decision::New(Box::new(Done { request: request.clone(), operation, decline_reason })))
     }
 
+    /// What it does once more under the same key, though it was asked for it once.
+    pub(crate) fn again(&self, done: &Done) -> Option<Done> {
+        let twice = done.operation.refusal.is_none() && fault::twice(self.method(&done.request), done.request.kind());
+        let operation = Operation {
+            sequence: done.operation.sequence + 1,
+            reference: name("sbo"),
+            created_at: Utc::now(),
+            ..done.operation.clone()
+        };
+        twice.then(|| Done { operation, ..done.clone() })
+    }
+
     /// Writes down what was done.
     pub(crate) fn write(&mut self, Done { request, operation, decline_reason }: Done) {
         let done = operation.refusal.is_none();
@@ -168,6 +181,7 @@ impl Book {
                     method: method.clone(),
                     status,
                     decline_reason,
+                    taken: 0,
                     given_back: 0,
                     operations: Vec::new(),
                 };
@@ -181,6 +195,7 @@ impl Book {
                     method: String::new(),
                     status: ProviderStatus::Voided,
                     decline_reason: None,
+                    taken: 0,
                     given_back: 0,
                     operations: Vec::new(),
                 };
@@ -191,7 +206,10 @@ impl Book {
         }
         if let Some(account) = self.accounts.get_mut(&payment) {
             match &request {
-                Request::Capture { .. } if done => account.status = ProviderStatus::Succeeded,
+                Request::Capture { amount, .. } if done => {
+                    account.status = ProviderStatus::Succeeded;
+                    account.taken = account.taken.saturating_add(amount.amount);
+                }
                 Request::Void { .. } if done && account.status == ProviderStatus::RequiresCapture => {
                     account.status = ProviderStatus::Voided;
                 }
@@ -287,7 +305,7 @@ impl Account {
         let total = self.given_back.checked_add(amount.amount);
         let refusal = if self.status != ProviderStatus::Succeeded {
             Some("nothing was captured")
-        } else if amount.currency != self.amount.currency || total.is_none_or(|total| total > self.amount.amount) {
+        } else if amount.currency != self.amount.currency || total.is_none_or(|total| total > self.taken) {
             Some("it is more than what is left of what was captured")
         } else {
             fault::refusal(&self.method, TransactionKind::Refund)

@@ -10,6 +10,8 @@
 //! | `sandbox_slow` | taken; the answer takes 1.5 seconds; a refund likewise |
 //! | `sandbox_slow_capture` | 1.5 seconds pass before it is taken |
 //! | `sandbox_error_replayed` | each operation is done, and each request with its key answered 500; a look tells |
+//! | `sandbox_captured_twice` | taken twice under one key, against all rules |
+//! | `sandbox_look_broken` | held and taken; each look at the payment is answered 500 |
 //! | `sandbox_capture_declined` | held; taking it is declined |
 //! | `sandbox_refund_declined` | taken; a refund is declined |
 //! | any other | declined: the method is unknown |
@@ -44,6 +46,8 @@ pub(super) fn decline(method: &str) -> Option<DeclineReason> {
         | "sandbox_slow"
         | "sandbox_slow_capture"
         | "sandbox_error_replayed"
+        | "sandbox_captured_twice"
+        | "sandbox_look_broken"
         | "sandbox_capture_declined"
         | "sandbox_refund_declined" => None,
         "sandbox_declined" => Some(DeclineReason::Declined),
@@ -59,6 +63,16 @@ pub(super) fn refusal(method: &str, kind: TransactionKind) -> Option<&'static st
         ("sandbox_refund_declined", TransactionKind::Refund) => Some("the issuer declined the refund"),
         _ => None,
     }
+}
+
+/// Whether it does this once more than it was asked to.
+pub(super) fn twice(method: &str, kind: TransactionKind) -> bool {
+    method == "sandbox_captured_twice" && kind == TransactionKind::Capture
+}
+
+/// Whether it breaks over a look at a payment by this method.
+pub(super) fn breaks_over_a_look(method: &str) -> bool {
+    method == "sandbox_look_broken"
 }
 
 /// What goes wrong with the answer about this.

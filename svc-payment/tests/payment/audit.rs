@@ -6,7 +6,7 @@ use nats::types::{OrderId, PaymentId, RefundId, UserId};
 use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 use stack::bed::Bed;
 
-use super::ledger::{effects, order, settled};
+use super::ledger::{compared, effects, order, settled};
 use crate::provider::Provider;
 
 /// A payment of 12.99 EUR with nothing in its ledger, that no worker looks at.
@@ -145,7 +145,7 @@ async fn the_audit_finds_what_the_guards_would_have_stopped() {
          select id, 'capture', 1299, '{captured}' from payment"
     );
     // The reconciliation would mend it before we look.
-    bed.sql("payment").await.batch_execute("update statement set sequence = 1000").await.unwrap();
+    compared(&bed, &provider).await;
     for (damage, repair, invariant) in [
         (
             "delete from transaction where kind = 'capture'",
@@ -177,6 +177,14 @@ async fn the_audit_finds_what_the_guards_would_have_stopped() {
           select id, id, 1, 'x', now() + interval '1 hour', '', '', now() - interval '11 minutes' from payment",
             "delete from refund",
             "nothing waits for the provider",
+        ),
+        (
+            "insert into surplus (reference, payment_id, charge, amount, currency, refund_key, next_try_at, traceparent,
+                                  request_id, created_at)
+             select 'x', id, 'x', 1, 'EUR', 'surplus:x', now() + interval '1 hour', '', '', now() - interval '11 minutes'
+             from payment",
+            "delete from surplus",
+            "no surplus capture older than ten minutes",
         ),
     ] {
         let mut sql = bed.sql("payment").await;

@@ -6,7 +6,7 @@ use nats::{
 };
 use stack::bed::Bed;
 
-use super::ledger::{assert_captured, effects, held, leave_behind, number, order, payment_when, settled};
+use super::ledger::{assert_captured, effects, held, leave_behind, number, order, payment_when, settled, when};
 use crate::provider::Provider;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,6 +144,25 @@ async fn an_intent_left_by_a_crash_is_charged_once_after_the_restart() {
     assert_eq!((payment.status.as_str(), payment.tries), ("succeeded", 1));
     bed.event(|event: &PaymentCaptured| event.order_id == order).await;
     assert_captured(&bed, &provider, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_lost_its_database_makes_the_same_payment_of_an_order() {
+    let (provider, order) = (Provider::start().await, order("sandbox_ok"));
+    let mut payments = Vec::new();
+    for _ in 0..2 {
+        let bed = Bed::start().await;
+        let running = provider.run(&bed).await;
+        bed.publish(&order).await;
+        let event: PaymentCaptured = bed.event(|event: &PaymentCaptured| event.order_id == order.order_id).await;
+        payments.push(event.payment_id);
+        running.stop().await;
+        let _running = provider.run(&bed).await;
+        // The second time, the provider's statement may have been read before there was anything to compare it with.
+        when(&bed, "the statement agrees", "select count(*) from statement_line where matched", 2).await;
+        assert_captured(&bed, &provider, 1).await;
+    }
+    assert_eq!(payments[0], payments[1]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -36,7 +36,6 @@ async fn the_owner_and_staff_see_an_orders_payment_and_nobody_else() {
         ("/data/0/refunded", json!({"amount": 0, "currency": "EUR"})),
         ("/data/0/method", json!("sandbox_ok")),
         ("/data/0/status", json!("succeeded")),
-        ("/data/0/attempt", json!(1)),
         ("/data/0/decline_reason", json!(null)),
         ("/data/0/provider_reference", json!(reference)),
         ("/data/0/transactions/0/kind", json!("authorize")),

@@ -10,4 +10,5 @@ mod list;
 mod reconciliation;
 mod refund;
 mod refunds;
+mod surplus;
 mod webhook;

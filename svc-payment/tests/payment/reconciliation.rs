@@ -10,7 +10,8 @@ use stack::bed::Bed;
 use svc_payment::payment::TransactionKind;
 
 use super::ledger::{
-    assert_captured, assert_nothing_broken, assert_refunded, effects, held, kept, number, order, settled, when,
+    assert_captured, assert_nothing_broken, assert_refunded, effects, held, kept, number, order, payment_when, settled,
+    when,
 };
 use crate::provider::Provider;
 
@@ -37,6 +38,22 @@ async fn what_a_lost_answer_hid_is_found() {
     when(&bed, "what is only held is known as that", found, 1).await;
     assert_eq!(provider.operations().await.len(), 3, "nothing was asked for");
     assert_captured(&bed, &provider, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_that_cannot_be_looked_at_hides_no_other() {
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    provider.run(&bed).await.stop().await;
+    let (broken, hidden) = (OrderId::new(), OrderId::new());
+    for (order, method) in [(broken, "sandbox_look_broken"), (hidden, "sandbox_ok")] {
+        held(&bed, order, 1).await;
+        let payment = provider.authorize(order, method).await;
+        provider.capture(order, &payment.reference).await;
+    }
+    let _running = provider.run(&bed).await;
+    bed.event(|event: &PaymentCaptured| event.order_id == hidden).await;
+    let open = payment_when(&bed, broken, "it is there", |_| true).await;
+    assert_eq!((open.status.as_str(), open.tries), ("processing", 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,6 +119,35 @@ async fn a_provider_that_forgets_is_told_of() {
     let broken = bed.broken_invariants("payment").await;
     assert_eq!(broken.iter().map(|check| check.invariant.as_str()).collect::<Vec<_>>(), [AGREE], "{broken:#?}");
     assert_eq!(provider.done(TransactionKind::Authorize).await.0, 0, "nobody charges again what was forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_provider_does_after_it_forgot_is_read() {
+    // Fewer operations than were read before it forgot, and as many.
+    for (captures, status) in [(false, "requires_capture"), (true, "succeeded")] {
+        let (bed, mut provider) = (Bed::start().await, Provider::start().await);
+        let running = provider.run(&bed).await;
+        let before = order("sandbox_ok");
+        bed.publish(&before).await;
+        settled(&bed, before.order_id).await;
+        running.stop().await;
+        let running = provider.run(&bed).await;
+        when(&bed, "the statement is read", "select sequence from statement", 2).await;
+        running.stop().await;
+        provider.kill();
+        provider.forget();
+        provider.restart().await;
+        let after = OrderId::new();
+        held(&bed, after, 1).await;
+        let payment = provider.authorize(after, "sandbox_ok").await;
+        if captures {
+            provider.capture(after, &payment.reference).await;
+        }
+        let _running = provider.run(&bed).await;
+        let found = payment_when(&bed, after, "it is found", |payment| payment.status == status).await;
+        assert_eq!(found.tries, 1, "no worker was needed");
+        when(&bed, "what it forgot is in doubt", "select count(*) from reconciliation_difference", 2).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,9 @@ use nats::{
 };
 use stack::bed::Bed;
 
-use super::ledger::{assert_captured, assert_refunded, canceled, kept, order, payment_when, settled, taken, when};
+use super::ledger::{
+    assert_captured, assert_nothing_broken, assert_refunded, canceled, kept, order, payment_when, settled, taken, when,
+};
 use crate::provider::Provider;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,6 +35,40 @@ async fn a_declined_refund_changes_nothing_but_its_own_row() {
     assert_eq!(broken[0].invariant, "no canceled order keeps money of the customer's");
     assert!(broken[0].violations[0].starts_with(&order.order_id.to_string()), "{broken:#?}");
     bed.no_event::<PaymentRefunded>(|_| true).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_refund_that_fails_had_promised_goes_back_once_the_order_is_canceled() {
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
+    let order = order("sandbox_ok");
+    bed.publish(&order).await;
+    let charge = settled(&bed, order.order_id).await.provider_reference.unwrap();
+    // Staff granted 3.00, and nobody has asked the provider yet when the order is canceled.
+    sql_query(
+        "insert into refund (id, payment_id, amount, key, tries, next_try_at, traceparent, request_id)
+         select $1, id, 300, 'refund:staff', 1, now() + interval '1 hour', '', '' from payment",
+    )
+    .bind::<sql_types::Uuid, _>(RefundId::new())
+    .execute(&mut bed.sql("payment").await)
+    .await
+    .unwrap();
+    bed.publish(&canceled(&order)).await;
+    bed.event(|event: &PaymentRefunded| event.amount.amount == 999).await;
+    // The provider refuses for good what staff granted.
+    assert!(provider.refund("refund:staff", &charge, 1300).await.refused("refund:staff"));
+    let ask = "update refund set next_try_at = now() where status = 'pending'";
+    sql_query(ask).execute(&mut bed.sql("payment").await).await.unwrap();
+    bed.event(|event: &PaymentRefunded| event.amount.amount == 300).await;
+    bed.publish(&canceled(&order)).await;
+    taken(&bed, 3).await;
+    let failed = "select count(*) from refund where status = 'failed' and key = 'refund:staff'";
+    when(&bed, "the refund by staff has failed", failed, 1).await;
+    when(&bed, "it is promised anew once", "select count(*) from refund", 3).await;
+    assert_refunded(&bed, &provider, 2).await;
+    assert_captured(&bed, &provider, 1).await;
+    assert_eq!(kept(&bed).await, 0);
+    assert_nothing_broken(&bed).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

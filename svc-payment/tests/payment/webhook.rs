@@ -1,6 +1,7 @@
 //! POST /v1/webhooks/payments/sandbox
 
 use chrono::Utc;
+use diesel_async::SimpleAsyncConnection;
 use nats::{contracts::payment::PaymentCaptured, types::OrderId};
 use poem::{
     EndpointExt, Route, Server, handler,
@@ -112,6 +113,31 @@ async fn a_webhook_about_what_is_not_ours_does_no_harm() {
     assert_eq!(send(&client, "msg_2", &unknown, 0).await.status, 204);
     when(&bed, "both are read up on", "select count(*) from webhook where next_try_at is null and tries = 1", 2).await;
     assert_eq!(effects(&bed).await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_that_another_instance_has_is_not_waited_for() {
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let running = provider.run(&bed).await;
+    let order = order("sandbox_ok");
+    bed.publish(&order).await;
+    settled(&bed, order.order_id).await;
+    running.stop().await;
+    let mut sql = bed.sql("payment").await;
+    sql.batch_execute(
+        "insert into webhook (id, kind, payment, operation, next_try_at)
+         select ids.id, 'payment.capture', 'sbx', provider_reference, now()
+         from transaction, (values ('msg_1'), ('msg_2')) ids (id) where kind = 'capture'",
+    )
+    .await
+    .unwrap();
+    // The other instance is about to write this one down.
+    sql.batch_execute("begin; select from webhook where id = 'msg_1' for update").await.unwrap();
+    let _running = provider.run(&bed).await;
+    let open = "select count(*) from webhook where next_try_at is not null";
+    when(&bed, "the one that is free is done with", open, 1).await;
+    sql.batch_execute("commit").await.unwrap();
+    when(&bed, "the other is as well", open, 0).await;
 }
 
 #[handler]

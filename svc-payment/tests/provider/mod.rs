@@ -106,16 +106,16 @@ impl Provider {
             .await;
     }
 
-    /// Holds 12.99 EUR for the first attempt of an order, past svc-payment.
+    /// Holds 12.99 EUR for an order, past svc-payment.
     pub(crate) async fn authorize(&self, order: OrderId, method: &str) -> ProviderPayment {
         let body = json!({ "amount": { "amount": 1299, "currency": "EUR" }, "method": method });
-        self.post("/v1/payments", &format!("order:{order}:authorize:1"), &body).await
+        self.post("/v1/payments", &format!("order:{order}:authorize"), &body).await
     }
 
-    /// Takes what is held for the first attempt of an order, past svc-payment.
+    /// Takes what is held for an order, past svc-payment.
     pub(crate) async fn capture(&self, order: OrderId, reference: &str) -> ProviderPayment {
         let body = json!({ "amount": Money::new(1299, Currency::EUR) });
-        self.post(&format!("/v1/payments/{reference}/capture"), &format!("order:{order}:capture:1"), &body).await
+        self.post(&format!("/v1/payments/{reference}/capture"), &format!("order:{order}:capture"), &body).await
     }
 
     pub(crate) async fn refund(&self, key: &str, reference: &str, amount: i64) -> ProviderPayment {

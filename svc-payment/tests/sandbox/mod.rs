@@ -30,13 +30,27 @@ async fn what_was_done_survives_a_kill() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_it_takes_twice_against_the_rules_it_takes_twice_once() {
+    let mut provider = Provider::start().await;
+    let order = OrderId::new();
+    let payment = provider.authorize(order, "sandbox_captured_twice").await;
+    let taken = provider.capture(order, &payment.reference).await;
+    assert_eq!(provider.done(TransactionKind::Capture).await, (2, 2 * 1299));
+    provider.kill();
+    provider.restart().await;
+    assert_eq!(provider.capture(order, &payment.reference).await, taken);
+    assert!(provider.refund("more", &payment.reference, 2 * 1299 + 1).await.refused("more"));
+    assert!(!provider.refund("all", &payment.reference, 2 * 1299).await.refused("all"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_it_cannot_do_it_says() {
     let provider = Provider::start().await;
     let order = OrderId::new();
     let payment = provider.authorize(order, "sandbox_ok").await;
     let capture = format!("/v1/payments/{}/capture", payment.reference);
     let amount = json!({ "amount": { "amount": 1299, "currency": "EUR" } });
-    let key = format!("order:{order}:authorize:1");
+    let key = format!("order:{order}:authorize");
     for (path, key, body, status) in [
         (capture.as_str(), key.as_str(), &amount, 422),
         ("/v1/payments/sbx_none/capture", "c", &amount, 404),

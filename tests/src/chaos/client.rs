@@ -208,13 +208,20 @@ impl Client {
         Ok(())
     }
 
-    /// Reads a page, outside of the history: for looking at the state after a run.
+    /// Reads a page, outside of the history: for looking at the state after a run. Signs in again when the token is too old.
     ///
     /// # Errors
     /// When it is not answered with success.
     pub async fn read(&self, person: &Person, path: &str) -> Result<Value> {
-        let request = self.http.get(self.at(path)).bearer_auth(person.token());
-        let answer = request.send().await.map_err(|error| StackError::new(with_causes(&error)))?;
+        let ask = async || {
+            let request = self.http.get(self.at(path)).bearer_auth(person.token());
+            request.send().await.map_err(|error| StackError::new(with_causes(&error)))
+        };
+        let mut answer = ask().await?;
+        if answer.status() == StatusCode::UNAUTHORIZED {
+            self.sign_in(person).await?;
+            answer = ask().await?;
+        }
         let status = answer.status();
         let body = answer.text().await.map_err(|error| StackError::new(with_causes(&error)))?;
         if !status.is_success() {

@@ -18,6 +18,8 @@ use nats::{
 use crate::{say, text};
 
 const PAGE: i64 = 100;
+/// How many letters a service marks at one request.
+const AT_ONCE: u64 = 10_000;
 
 /// `argosy dead list`: prints the dead letters, of all consumers or of one.
 pub(crate) async fn list(settings: &Settings, consumer: Option<&str>) -> Result<(), String> {
@@ -57,9 +59,19 @@ pub(crate) async fn redrive(settings: &Settings, which: &str) -> Result<(), Stri
     question.consumer = Some(which.to_owned()).filter(|which| which != "all");
     let (mut count, mut silent) = (0, Vec::new());
     for service in &services.names {
-        match services.caller.call_at(service, &question).await {
-            Ok(redriven) => count += redriven.count,
-            Err(error) => silent.push(format!("{service} could not be asked: {}", told(service, &error))),
+        loop {
+            match services.caller.call_at(service, &question).await {
+                Ok(redriven) => {
+                    count += redriven.count;
+                    if redriven.count < AT_ONCE {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    silent.push(format!("{service} could not be asked: {}", told(service, &error)));
+                    break;
+                }
+            }
         }
     }
     say(&format!("{count} dead letters are being tried again; `argosy dead list` shows those that are left"))?;

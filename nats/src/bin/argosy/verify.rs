@@ -7,7 +7,8 @@
 //! | [`events`] | every event log against every inbox |
 //! | [`broker`] | streams, buckets and consumers |
 //!
-//! Exit status: 0 when every invariant holds, 1 when one is violated, 2 when it could not be found out.
+//! Exit status: 0 when every invariant holds, 1 when one is violated, 2 when none is known to be, but not all could be found
+//! out: NATS cannot be reached, or a service does not answer.
 //!
 //! Trap: a live system moves, and its parts are read at different moments. What was touched within the settle time is left
 //! out; what seems wrong is looked at again, a few seconds later, before it is reported.
@@ -43,7 +44,7 @@ const LOOKS: usize = 3;
 const PAUSE: Duration = Duration::from_secs(3);
 /// What is younger than this is left out, unless the caller says otherwise.
 const SETTLE: Duration = Duration::from_secs(30);
-/// The exit status when nothing could be found out.
+/// The exit status when something could not be found out, and nothing is known to be violated.
 const UNKNOWN: u8 = 2;
 
 /// How to verify.
@@ -75,8 +76,9 @@ impl Options {
 /// `argosy verify`: prints every invariant with its figures; the exit status tells.
 pub(crate) async fn run(settings: &Settings, words: &[&str]) -> ExitCode {
     match verify(settings, words).await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(report) if report.holds => ExitCode::SUCCESS,
+        Ok(report) if report.unknown => ExitCode::from(UNKNOWN),
+        Ok(_) => ExitCode::FAILURE,
         Err(reason) => {
             crate::fail(&format!("could not verify: {reason}"));
             ExitCode::from(UNKNOWN)
@@ -84,8 +86,8 @@ pub(crate) async fn run(settings: &Settings, words: &[&str]) -> ExitCode {
     }
 }
 
-/// Whether every invariant holds.
-async fn verify(settings: &Settings, words: &[&str]) -> Result<bool, String> {
+/// Looks, and prints what it found.
+async fn verify(settings: &Settings, words: &[&str]) -> Result<Report, String> {
     let options = Options::read(words)?;
     let client = connect(settings, OPERATOR).await.map_err(text)?;
     let topology = Topology::embedded().map_err(text)?;
@@ -102,7 +104,7 @@ async fn verify(settings: &Settings, words: &[&str]) -> Result<bool, String> {
     let findings = services.into_iter().flatten().chain(orders).chain(events).chain(broker).collect();
     let report = Report::of(findings, i64::try_from(options.settle.as_secs()).unwrap_or(i64::MAX));
     say(&if options.json { report.json().map_err(text)? } else { report.text() })?;
-    Ok(report.holds)
+    Ok(report)
 }
 
 /// What a service finds in its own database; one that finds something wrong is asked again.
@@ -112,8 +114,7 @@ async fn audit(asker: &Asker, service: &str) -> Vec<Finding> {
         let report = match asker.ask(service, &Audit {}).await {
             Ok(report) => report,
             Err(reason) => {
-                let violations = Violations::from_iter([reason]);
-                return vec![Finding::of(service, "it answers", "no answer", violations)];
+                return vec![Finding::of(service, "it answers", "no answer", Violations::unknown(reason))];
             }
         };
         if looks < LOOKS && report.checks.iter().any(|check| !check.holds) {

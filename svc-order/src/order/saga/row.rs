@@ -9,8 +9,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use diesel::{Insertable, QueryableByName, insert_into, sql_query, sql_types};
+use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     database::{Database, DatabaseError, Tx},
@@ -19,34 +18,35 @@ use nats::{
 };
 
 use super::Step;
-use crate::{Orders, schema::order_saga};
+use crate::Orders;
 
 /// How long a claimed row is left to its claimer. Looking twice is harmless: whoever settles, decides on the locked order.
 const LEASE: Duration = Duration::from_secs(6);
 
-/// The row of a new order.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = order_saga)]
-pub(crate) struct NewSaga {
-    order_id: OrderId,
-    step: Step,
-    deadline: DateTime<Utc>,
-    due_at: DateTime<Utc>,
-    traceparent: String,
-    request_id: String,
-}
-
-impl NewSaga {
-    /// The saga of an order that waits for its payment until `deadline`.
-    pub(crate) fn of(order_id: OrderId, deadline: DateTime<Utc>, trace: &Trace) -> Self {
-        let (traceparent, request_id) = (trace.traceparent(), trace.request_id().to_owned());
-        Self { order_id, step: Step::AwaitingPayment, deadline, due_at: deadline, traceparent, request_id }
-    }
-
-    /// Writes all of them, in one statement.
-    pub(crate) async fn write_all(sagas: &[Self], tx: &mut Tx) -> diesel::QueryResult<()> {
-        insert_into(order_saga::table).values(sagas).execute(tx).await.map(drop)
-    }
+/// The sagas of new orders, which are to be paid within `payment_timeout`; each with the trace of its request.
+pub(crate) async fn begin(
+    tx: &mut Tx,
+    payment_timeout: Duration,
+    orders: &[(OrderId, &Trace)],
+) -> diesel::QueryResult<()> {
+    sql_query(
+        "insert into order_saga (order_id, step, deadline, due_at, traceparent, request_id)
+         select order_id, $1, deadline, deadline, traceparent, request_id
+         from unnest($3::uuid[], $4::text[], $5::text[]) as begun (order_id, traceparent, request_id),
+             (select now() + $2 * interval '1 second' as deadline) as until",
+    )
+    .bind::<sql_types::Text, _>(Step::AwaitingPayment)
+    .bind::<sql_types::Double, _>(payment_timeout.as_secs_f64())
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(orders.iter().map(|(order, _)| *order).collect::<Vec<_>>())
+    .bind::<sql_types::Array<sql_types::Text>, _>(
+        orders.iter().map(|(_, trace)| trace.traceparent()).collect::<Vec<_>>(),
+    )
+    .bind::<sql_types::Array<sql_types::Text>, _>(
+        orders.iter().map(|(_, trace)| trace.request_id()).collect::<Vec<_>>(),
+    )
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// The order comes to `step`: its deadline begins, and whoever works on the step is woken.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Keys, Verdict};
 use crate::chaos::{
-    history::{Certainty, Operation, Record},
+    history::{Certainty, Operation, Outcome, Record},
     state::FinalState,
 };
 
@@ -59,18 +59,28 @@ pub(super) fn one_per_key(state: &FinalState) -> Verdict {
     verdict
 }
 
-/// A refusal is a promise too: whoever was refused for good at every try has no order.
+/// A refusal is a promise too: whoever was told that nothing was ordered has no order, even if an earlier try of the same
+/// request was still under way. What a later try came to is another matter.
 pub(super) fn refused_got_nothing(keys: &Keys<'_>, state: &FinalState) -> Verdict {
-    let mut verdict = Verdict::of("nobody has an order whose every try was refused");
+    let mut verdict = Verdict::of("nobody has an order after being told that there is none");
     let ordered: BTreeMap<&str, &str> =
         state.orders.iter().map(|(id, order)| (order.key.as_str(), id.as_str())).collect();
     for (key, tries) in keys {
-        if tries.iter().all(|record| record.outcome.certainty() == Certainty::Refused) {
-            let order = ordered.get(key);
-            verdict.see(order.is_none(), || format!("{key} was refused, and has {}", order.unwrap_or(&"")));
-        }
+        let refused = tries.iter().filter(|record| says_there_is_none(&record.outcome)).max_by_key(|record| record.end);
+        let Some(refused) = refused else { continue };
+        let tried_later = tries.iter().any(|record| record.end > refused.end && !says_there_is_none(&record.outcome));
+        let order = ordered.get(key).filter(|_| !tried_later);
+        verdict.see(order.is_none(), || format!("{key} was refused, and has {}", order.unwrap_or(&"")));
     }
     verdict
+}
+
+/// Not that somebody has to sign in, which says nothing about earlier tries; nor that the key has an order of another body.
+fn says_there_is_none(outcome: &Outcome) -> bool {
+    let answer = outcome.answer().filter(|_| outcome.certainty() == Certainty::Refused);
+    answer.is_some_and(|answer| {
+        !matches!(answer.status, 401 | 403) && answer.problem.as_deref() != Some("idempotency_key_reused")
+    })
 }
 
 /// Every order was asked for.

@@ -188,13 +188,17 @@ fn two_orders_for_one_key() {
 
 #[test]
 fn an_order_that_was_refused() {
-    finds("nobody has an order whose every try was refused", "ord_9", |run| {
+    finds("nobody has an order after being told", "ord_9", |run| {
+        run.state.orders.insert("ord_9".to_owned(), order("k4", "A-9", "canceled", "failed"));
+    });
+    finds("nobody has an order after being told", "ord_9", |run| {
+        run.history.push(lost(placed("k4", "", 1)));
         run.state.orders.insert("ord_9".to_owned(), order("k4", "A-9", "canceled", "failed"));
     });
 }
 
 #[test]
-fn an_order_after_a_lost_try_is_no_surprise() {
+fn an_order_of_a_later_try_that_was_lost_is_no_surprise() {
     let mut run = Run::that_went_well();
     run.history.push(lost(placed("k4", "", 950)));
     run.state.orders.insert("ord_9".to_owned(), order("k4", "A-9", "canceled", "failed"));

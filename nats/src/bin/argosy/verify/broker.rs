@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use async_nats::jetstream::{
     self,
     consumer::{Consumer, pull},
+    context::{GetStreamError, GetStreamErrorKind},
+    stream::ConsumerErrorKind,
 };
 use futures_util::{StreamExt, stream};
 use nats::{
@@ -25,36 +27,65 @@ pub(crate) async fn look(jetstream: &jetstream::Context, topology: &Topology) ->
     findings
 }
 
+/// Why something of the broker's is not as it should be.
+enum Wrong {
+    Violated(String),
+    /// The broker does not say.
+    Unknown(String),
+}
+
+impl Wrong {
+    fn of_stream(name: &str, error: &GetStreamError) -> Self {
+        match error.kind() {
+            GetStreamErrorKind::JetStream(_) => Self::Violated(format!("{name}: {error}; run `argosy provision`")),
+            _ => Self::Unknown(format!("{name}: {error}")),
+        }
+    }
+
+    fn add_to(self, violations: &mut Violations) {
+        match self {
+            Self::Violated(what) => violations.add(what),
+            Self::Unknown(why) => violations.add_unknown(why),
+        }
+    }
+}
+
 async fn streams(jetstream: &jetstream::Context, topology: &Topology) -> Finding {
     let looks = stream::iter(&topology.streams).map(|stream| one_stream(jetstream, stream)).buffered(TOGETHER);
-    let looks: Vec<Result<u64, String>> = looks.collect().await;
-    let messages: u64 = looks.iter().flatten().sum();
+    let (mut messages, mut violations) = (0, Violations::default());
+    for look in looks.collect::<Vec<_>>().await {
+        match look {
+            Ok(count) => messages += count,
+            Err(wrong) => wrong.add_to(&mut violations),
+        }
+    }
     let figures = format!("{} streams, {messages} messages", topology.streams.len());
-    let violations = looks.into_iter().filter_map(Result::err).collect();
     Finding::of("broker", "every stream is there and takes its subjects", figures, violations)
 }
 
 /// How many messages it has.
-async fn one_stream(jetstream: &jetstream::Context, stream: &Stream) -> Result<u64, String> {
+async fn one_stream(jetstream: &jetstream::Context, stream: &Stream) -> Result<u64, Wrong> {
     let Stream { name, subjects, .. } = stream;
-    let found = jetstream.get_stream(name).await.map_err(|error| format!("{name}: {error}; run `argosy provision`"))?;
+    let found = jetstream.get_stream(name).await.map_err(|error| Wrong::of_stream(name, &error))?;
     let info = found.cached_info();
     let (wanted, taken): (BTreeSet<_>, BTreeSet<_>) =
         (subjects.iter().collect(), info.config.subjects.iter().collect());
     if let Some(subject) = wanted.difference(&taken).next() {
-        return Err(format!("{name} does not take {subject}; run `argosy provision`"));
+        return Err(Wrong::Violated(format!("{name} does not take {subject}; run `argosy provision`")));
     }
     Ok(info.state.messages)
 }
 
 async fn buckets(jetstream: &jetstream::Context, topology: &Topology) -> Finding {
+    let objects = topology.buckets.iter().map(|bucket| format!("OBJ_{}", bucket.name));
+    let names: Vec<String> = objects.chain(topology.states.iter().map(|state| format!("KV_{}", state.name))).collect();
     let mut violations = Violations::default();
-    for bucket in &topology.buckets {
-        if let Err(error) = jetstream.get_stream(format!("OBJ_{}", bucket.name)).await {
-            violations.add(format!("{}: {error}; run `argosy provision`", bucket.name));
+    for name in &names {
+        if let Err(error) = jetstream.get_stream(name).await {
+            Wrong::of_stream(name, &error).add_to(&mut violations);
         }
     }
-    Finding::of("broker", "every bucket is there", format!("{} buckets", topology.buckets.len()), violations)
+    Finding::of("broker", "every bucket is there", format!("{} buckets", names.len()), violations)
 }
 
 async fn consumer(jetstream: &jetstream::Context, entry: &ConsumerEntry) -> Finding {
@@ -75,9 +106,10 @@ async fn consumer(jetstream: &jetstream::Context, entry: &ConsumerEntry) -> Find
             }
             Finding::of("broker", &invariant, figures, violations)
         }
-        Err(error) => {
+        Err(error) if matches!(error.kind(), ConsumerErrorKind::JetStream(_)) => {
             let violations = Violations::from_iter([format!("{error}; run `argosy provision`")]);
             Finding::of("broker", &invariant, format!("not found in {stream}"), violations)
         }
+        Err(error) => Finding::of("broker", &invariant, "not found out", Violations::unknown(error.to_string())),
     }
 }

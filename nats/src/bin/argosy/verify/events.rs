@@ -55,13 +55,8 @@ async fn log(
         let page = match asker.ask(service, &AuditEvents { after, before: cutoff, limit: PAGE }).await {
             Ok(page) => page.events,
             Err(reason) => {
-                let violations = Violations::from_iter([reason]);
-                return vec![Finding::of(
-                    "events",
-                    &format!("the events of {service} are taken"),
-                    "could not be read",
-                    violations,
-                )];
+                let invariant = format!("the events of {service} are taken");
+                return vec![Finding::of("events", &invariant, "could not be read", Violations::unknown(reason))];
             }
         };
         let Some(last) = page.last() else { break };
@@ -179,7 +174,7 @@ impl<'a> Taking<'a> {
         missing.add_unshown(self.more);
         let count = missing.count();
         if let Some(reason) = self.unanswered {
-            missing.add(reason);
+            missing.add_unknown(reason);
         }
         let early = match self.before_its_time {
             0 => String::new(),

@@ -15,18 +15,24 @@ pub(crate) struct Finding {
     pub(crate) check: AuditCheck,
     /// How many violations there are beyond those written out.
     pub(crate) more: usize,
+    /// Nothing speaks against it, but not all could be asked.
+    #[serde(skip)]
+    unknown: bool,
 }
 
 impl Finding {
     /// What was found here.
     pub(crate) fn of(scope: &str, invariant: &str, figures: impl Into<String>, violations: Violations) -> Self {
-        let more = violations.count.saturating_sub(violations.shown.len());
-        Self { scope: scope.to_owned(), check: AuditCheck::new(invariant, figures, violations.shown), more }
+        let Violations { shown, count, unasked } = violations;
+        let more = count.saturating_sub(shown.len());
+        let unknown = count == 0 && !unasked.is_empty();
+        let violations = shown.into_iter().chain(unasked).collect();
+        Self { scope: scope.to_owned(), check: AuditCheck::new(invariant, figures, violations), more, unknown }
     }
 
     /// What a service found in its own database.
     pub(crate) fn told(scope: &str, check: AuditCheck) -> Self {
-        Self { scope: scope.to_owned(), check, more: 0 }
+        Self { scope: scope.to_owned(), check, more: 0, unknown: false }
     }
 
     /// One line, and one more for each violation.
@@ -47,9 +53,23 @@ impl Finding {
 pub(crate) struct Violations {
     shown: Vec<String>,
     count: usize,
+    /// Why something could not be found out.
+    unasked: Vec<String>,
 }
 
 impl Violations {
+    /// None that is known, but something could not be found out.
+    pub(crate) fn unknown(reason: impl Into<String>) -> Self {
+        Self { unasked: vec![reason.into()], ..Self::default() }
+    }
+
+    /// Something could not be found out.
+    pub(crate) fn add_unknown(&mut self, reason: impl Into<String>) {
+        if self.unasked.is_empty() {
+            self.unasked.push(reason.into());
+        }
+    }
+
     /// One more.
     pub(crate) fn add(&mut self, violation: impl Into<String>) {
         if self.shown.len() < SHOWN {
@@ -82,6 +102,9 @@ impl<V: Into<String>> FromIterator<V> for Violations {
 pub(crate) struct Report {
     /// Whether every invariant holds.
     pub(crate) holds: bool,
+    /// None that was found out is violated, but not all were found out.
+    #[serde(skip)]
+    pub(crate) unknown: bool,
     /// Facts younger than so many seconds were left out.
     pub(crate) settle_s: i64,
     pub(crate) checks: Vec<Finding>,
@@ -89,7 +112,9 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn of(checks: Vec<Finding>, settle_s: i64) -> Self {
-        Self { holds: checks.iter().all(|finding| finding.check.holds), settle_s, checks }
+        let holds = checks.iter().all(|finding| finding.check.holds);
+        let unknown = !holds && checks.iter().all(|finding| finding.check.holds || finding.unknown);
+        Self { holds, unknown, settle_s, checks }
     }
 
     /// For people.
@@ -99,6 +124,9 @@ impl Report {
         let all = self.checks.len();
         lines.push(match violated {
             0 => format!("All {all} invariants hold; facts younger than {} s are left out.", self.settle_s),
+            _ if self.unknown => {
+                format!("{violated} of {all} invariants could not be found out; no other is violated.")
+            }
             _ => {
                 format!(
                     "{violated} of {all} invariants are VIOLATED; facts younger than {} s are left out.",
@@ -143,6 +171,27 @@ mod tests {
             "violations": ["ord_1 has none"], "more": 0,
         });
         assert_eq!(json["checks"], serde_json::json!([expected]));
+    }
+
+    #[test]
+    fn what_could_not_be_asked_is_unknown_unless_something_is_violated() {
+        let unknown = || Finding::of("order", "it answers", "no answer", Violations::unknown("it does not answer"));
+        let wrong = || Finding::of("orders", "nothing is wrong", "1 order", Violations::from_iter(["ord_1"]));
+        let fine = || Finding::of("orders", "nothing is wrong", "1 order", Violations::default());
+        for (findings, expected) in [
+            (vec![fine()], (true, false)),
+            (vec![fine(), unknown()], (false, true)),
+            (vec![unknown(), wrong()], (false, false)),
+            (vec![wrong()], (false, false)),
+        ] {
+            let report = Report::of(findings, 30);
+            assert_eq!((report.holds, report.unknown), expected, "{}", report.text());
+        }
+        let mut both = Violations::from_iter(["one is missing"]);
+        both.add_unknown("the others could not be asked");
+        let both = Finding::of("events", "all are taken", "2 events", both);
+        assert_eq!(both.check.violations, ["one is missing", "the others could not be asked"]);
+        assert!(!Report::of(vec![both], 30).unknown);
     }
 
     #[test]
