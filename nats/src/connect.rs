@@ -8,6 +8,8 @@
 //! Trap: a publication or subscription that the user's permissions refuse is not an error of the call; it shows up as a
 //! server error in the log, and a request on it times out.
 
+mod connection;
+
 use std::{
     sync::{
         Arc, PoisonError, RwLock,
@@ -19,6 +21,8 @@ use std::{
 use async_nats::{Client, ConnectOptions, Event, jetstream};
 
 use crate::config::{SettingError, Settings};
+
+pub(crate) use connection::{Connection, connects};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -152,11 +156,6 @@ impl Requests {
 /// The prefix of a user's inboxes: what it may subscribe to, and where others may answer it.
 pub fn inbox_prefix(user: &str) -> String {
     format!("_INBOX_{user}")
-}
-
-/// How often the client has connected so far.
-pub(crate) fn connects(client: &Client) -> u64 {
-    client.statistics().connects.load(Ordering::Relaxed)
 }
 
 fn options(user: &str, seed: &str) -> ConnectOptions {

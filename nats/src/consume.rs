@@ -47,7 +47,7 @@ use redrive::Redrives;
 
 use crate::{
     config::{SettingError, Settings},
-    connect::connects,
+    connect::Connection,
     contracts::Event,
     database::{
         Database, DatabaseError, Tx,
@@ -61,8 +61,6 @@ use crate::{
 const CONCURRENCY: usize = 16;
 /// How many are fetched ahead: what waits here is not being worked on, and its time runs.
 const FETCH: usize = 8;
-/// How often the connection is looked at.
-const LOOK: Duration = Duration::from_millis(100);
 /// A handler that takes longer has failed. Less than the ten seconds after which PostgreSQL cuts off a transaction that idles:
 /// one that hangs would pass for a database that is away, and be tried for ever.
 const HANDLER_DEADLINE: Duration = Duration::from_secs(9);
@@ -102,38 +100,6 @@ pub(crate) struct Consumer<S, E, H> {
     pub(crate) consuming: Consuming,
     pub(crate) failures: Failures,
     pub(crate) event: PhantomData<fn() -> E>,
-}
-
-/// The connection that something came over, as long as it lasts.
-#[derive(Clone)]
-struct Connection {
-    client: async_nats::Client,
-    connects: u64,
-}
-
-impl Connection {
-    fn of(client: &async_nats::Client) -> Self {
-        Self { client: client.clone(), connects: connects(client) }
-    }
-
-    fn lasts(&self) -> bool {
-        self.client.connection_state() == async_nats::connection::State::Connected
-            && connects(&self.client) == self.connects
-    }
-
-    /// Waits until it is gone.
-    async fn ends(&self) {
-        while self.lasts() {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// Waits until there is one.
-    async fn begins(client: &async_nats::Client) {
-        while client.connection_state() != async_nats::connection::State::Connected {
-            tokio::time::sleep(LOOK).await;
-        }
-    }
 }
 
 /// A message, and the connection it was delivered over.

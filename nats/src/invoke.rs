@@ -23,7 +23,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use serde::Serialize;
 
 use crate::{
-    connect::{Requests, connects},
+    connect::{Connection, Requests},
     contracts::Call,
     database::DatabaseError,
     problem::{Code, Problem},
@@ -211,9 +211,7 @@ pub(crate) enum AskError {
     Broken(String),
 }
 
-/// How often a request that waits looks whether its connection broke.
-const LOOK: Duration = Duration::from_millis(250);
-/// How long a reply may still take after that: a responder that lives sends what it had queued.
+/// How long a reply may still take after the connection broke: a responder that lives sends what it had queued.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Counts a request that got no reply, also when whoever waited went away meanwhile.
@@ -239,7 +237,8 @@ pub(crate) async fn ask(
 ) -> Result<async_nats::Message, AskError> {
     let client = requests.client();
     // While disconnected the client would queue the request, and send it when nobody waits any more.
-    if !is_connected(&client) {
+    let connection = Connection::of(&client);
+    if !connection.lasts() {
         return Err(AskError::Unavailable);
     }
     let expires = chrono::Utc::now() + time;
@@ -249,7 +248,7 @@ pub(crate) async fn ask(
     let mut unanswered = Unanswered(Some(requests));
     let outcome = tokio::select! {
         outcome = tokio::time::timeout(time, client.send_request(subject, request)) => outcome,
-        () = cut_off(&client) => return Err(AskError::TimedOut),
+        () = cut_off(&connection) => return Err(AskError::TimedOut),
     };
     let error = match outcome {
         Ok(Ok(message)) => {
@@ -269,18 +268,10 @@ pub(crate) async fn ask(
     })
 }
 
-/// Returns some time after the connection of now broke, whether or not there is another one by then.
-async fn cut_off(client: &Client) {
-    let connection = connects(client);
-    // The client tells of this only to the callback that it was made with, so we look.
-    while is_connected(client) && connects(client) == connection {
-        tokio::time::sleep(LOOK).await;
-    }
+/// Returns some time after the connection broke, whether or not there is another one by then.
+async fn cut_off(connection: &Connection) {
+    connection.ends().await;
     tokio::time::sleep(GRACE).await;
-}
-
-fn is_connected(client: &Client) -> bool {
-    client.connection_state() == async_nats::connection::State::Connected
 }
 
 /// What the caller of a request still waits, by its own header; `otherwise` when it does not say.

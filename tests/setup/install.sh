@@ -20,8 +20,8 @@ packages=(
   poppler-utils                                     # pdftotext: the tests read the invoices
 )
 # Better with, but not known to every release: without the first, WeasyPrint subsets fonts itself (slower);
-# without the second, invoices are set in DejaVu.
-optional=(libharfbuzz-subset0 fonts-inter)
+# without the second, invoices are set in DejaVu; without the third, wrong clocks are not tested.
+optional=(libharfbuzz-subset0 fonts-inter libfaketime)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -94,12 +94,10 @@ pub async fn run(options: &Options, progress: impl Fn(&str)) -> Result<Report> {
     let settings = system::Options {
         instances: options.instances,
         proxied: true,
-        // What a killed process had reserved, and what was not paid, is settled while people still look.
-        settings: [("PAYMENT_TIMEOUT", "20"), ("RESERVATION_TTL", "25")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
         ..system::Options::new(options.directory.join("system"), Data::Kept)
     };
+    // What a killed process had reserved, and what was not paid, is settled while people still look.
+    let settings = settings.with("PAYMENT_TIMEOUT", "20").with("RESERVATION_TTL", "25");
     progress("starting the system");
     let mut system = System::start(&settings, |_| ()).await?;
     accounts(&system.gateway_url(), &system.settings(OPERATOR)).await?;

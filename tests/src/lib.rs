@@ -27,6 +27,7 @@
 pub mod bed;
 pub mod chaos;
 mod cleanup;
+pub mod clock;
 pub mod error;
 pub mod generate;
 pub mod mail;

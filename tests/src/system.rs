@@ -20,7 +20,7 @@ use nats::{
 pub use links::Upstream;
 
 use crate::{
-    Result, StackError,
+    Result, StackError, clock,
     error::Doing,
     mail::MailCatcher,
     nats_server::NatsCluster,
@@ -40,6 +40,10 @@ pub const GATEWAY: &str = "gateway";
 pub const PROVIDER: &str = "sandbox-provider";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
+/// In tests and under load all clients come from one address, and none of them is to be slowed down.
+const RAISED_LIMITS: &str =
+    "read=1000000/1 write=1000000/1 sign_in=1000000/1 upload=1000000/1 webhook=1000000/1";
+
 /// How to start the system; [`Options::new`] gives the simplest.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -57,12 +61,14 @@ pub struct Options {
     pub proxied: bool,
     /// How many NATS servers there are, and copies of each stream: 1 or 3.
     pub nats_nodes: usize,
-    /// Further settings of every service, by name.
+    /// By how many seconds the clocks of all but each service's first instance are ahead; see [`crate::clock`].
+    pub clock_ahead: i32,
+    /// Further settings of every process, by name.
     pub settings: BTreeMap<String, String>,
 }
 
 impl Options {
-    /// One instance of everything, without proxies, on one NATS server.
+    /// One instance of everything, without proxies, on one NATS server; one client may send as much as it likes.
     pub fn new(directory: impl Into<PathBuf>, data: Data) -> Self {
         Self {
             directory: directory.into(),
@@ -72,8 +78,16 @@ impl Options {
             instances: 1,
             proxied: false,
             nats_nodes: 1,
-            settings: BTreeMap::new(),
+            clock_ahead: 0,
+            settings: BTreeMap::from([("LIMITS".to_owned(), RAISED_LIMITS.to_owned())]),
         }
+    }
+
+    /// These, with one more setting.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.settings.insert(name.to_owned(), value.to_owned());
+        self
     }
 }
 
@@ -280,6 +294,9 @@ impl System {
         let ops = format!("127.0.0.1:{}", ports::free()?);
         command.env("DATABASE_URL", self.links.postgres(name, &database)).env("OPS_ADDR", &ops);
         self.ops.insert(name.to_owned(), ops);
+        if self.options.clock_ahead != 0 && name != service {
+            clock::shift(&mut command, self.options.clock_ahead)?;
+        }
         match service {
             "notify" => {
                 command.env("SMTP_URL", format!("smtp://127.0.0.1:{}", self.mail.smtp_port()));

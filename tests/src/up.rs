@@ -1,6 +1,7 @@
 //! `make up`: the whole system with demo data, in the foreground, until Ctrl-C.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     io::Write as _,
     path::{Path, PathBuf},
@@ -42,7 +43,8 @@ async fn serve() -> Result<()> {
         None => ports::prefer(PORT)?,
     };
     let log = std::env::var("LOG").unwrap_or_else(|_| "info".to_owned());
-    let options = Options { port: Some(port), log, ..Options::new(&directory, Data::Kept) };
+    let settings = BTreeMap::new();
+    let options = Options { port: Some(port), log, settings, ..Options::new(&directory, Data::Kept) };
     let step = |what: &str| say(&format!("  {:>5.1} s  {what}", started.elapsed().as_secs_f32()));
     say("Argosy is starting:");
     let starting = async {

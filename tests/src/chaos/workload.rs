@@ -269,7 +269,7 @@ impl Act {
         let world = Arc::clone(&self.world);
         if self.random.random_ratio(1, 2) {
             let Some(sku) = world.scarce.choose(&mut self.random) else { return };
-            let pieces: i64 = self.random.random_range(1..=10);
+            let pieces: i64 = self.random.random_range(1..=4);
             let body = json!({ "kind": "receipt", "quantity": pieces });
             let path = format!("/v1/stock/{sku}/movements");
             let restock = Request::post(Operation::Restock, path, &self.key, body).about(sku);

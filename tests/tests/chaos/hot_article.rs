@@ -53,12 +53,8 @@ struct Rush {
 impl Rush {
     async fn prepare() -> Self {
         let scratch = Scratch::new("rush").unwrap();
-        let settings = [("RESERVATION_TTL", RESERVATION_TTL), ("PAYMENT_TIMEOUT", PAYMENT_TIMEOUT)];
-        let options = Options {
-            instances: 2,
-            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            ..Options::new(scratch.path().join("system"), Data::Kept)
-        };
+        let options = Options { instances: 2, ..Options::new(scratch.path().join("system"), Data::Kept) };
+        let options = options.with("RESERVATION_TTL", RESERVATION_TTL).with("PAYMENT_TIMEOUT", PAYMENT_TIMEOUT);
         let system = System::start(&options, |_| ()).await.unwrap_or_else(|error| panic!("{error}"));
         let url = system.gateway_url();
         accounts(&url, &system.settings(OPERATOR)).await.unwrap_or_else(|error| panic!("{error}"));
