@@ -41,8 +41,7 @@ pub const PROVIDER: &str = "sandbox-provider";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// In tests and under load all clients come from one address, and none of them is to be slowed down.
-const RAISED_LIMITS: &str =
-    "read=1000000/1 write=1000000/1 sign_in=1000000/1 upload=1000000/1 webhook=1000000/1";
+const RAISED_LIMITS: &str = "read=1000000/1 write=1000000/1 sign_in=1000000/1 upload=1000000/1 webhook=1000000/1";
 
 /// How to start the system; [`Options::new`] gives the simplest.
 #[derive(Debug, Clone)]

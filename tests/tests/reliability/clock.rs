@@ -18,8 +18,7 @@ async fn orders_arrive_though_the_clocks_of_half_of_the_instances_are_wrong() {
     }
     for ahead in [FIVE_MINUTES, -FIVE_MINUTES] {
         let scratch = Scratch::new("system").unwrap();
-        let options =
-            Options { instances: 2, clock_ahead: ahead, ..Options::new(scratch.path(), Data::Scratch) };
+        let options = Options { instances: 2, clock_ahead: ahead, ..Options::new(scratch.path(), Data::Scratch) };
         let shop = Shop::open_with(options, scratch).await;
         let load = Load::start(&shop, BUYERS).await;
         load.goes_on(30).await;
