@@ -60,8 +60,8 @@ pub struct Options {
     pub proxied: bool,
     /// How many NATS servers there are, and copies of each stream: 1 or 3.
     pub nats_nodes: usize,
-    /// By how many seconds the clocks of all but each service's first instance are ahead; see [`crate::clock`].
-    pub clock_ahead: i32,
+    /// Whether the clocks of all but each service's first instance can be set ([`System::set_clocks`]).
+    pub clocks: bool,
     /// Further settings of every process, by name.
     pub settings: BTreeMap<String, String>,
 }
@@ -77,7 +77,7 @@ impl Options {
             instances: 1,
             proxied: false,
             nats_nodes: 1,
-            clock_ahead: 0,
+            clocks: false,
             settings: BTreeMap::from([("LIMITS".to_owned(), RAISED_LIMITS.to_owned())]),
         }
     }
@@ -210,6 +210,14 @@ impl System {
         std::iter::once(service.to_owned()).chain(further).collect()
     }
 
+    /// Sets the clocks of all but each service's first instance, which notice within a second: so many seconds ahead.
+    ///
+    /// # Errors
+    /// When that cannot be written down for them.
+    pub fn set_clocks(&self, ahead: i32) -> Result<()> {
+        clock::set(&self.clock_file(), ahead)
+    }
+
     /// A process, to look at.
     ///
     /// # Errors
@@ -249,6 +257,10 @@ impl System {
     }
 
     /// Creates again what a NATS that lost its store does not have.
+    fn clock_file(&self) -> PathBuf {
+        self.options.directory.join("clock")
+    }
+
     fn spawn_provisioner(&mut self) -> Result<()> {
         let mut command = self.provisioner()?;
         command.args(["provision", "--watch"]);
@@ -293,8 +305,9 @@ impl System {
         let ops = format!("127.0.0.1:{}", ports::free()?);
         command.env("DATABASE_URL", self.links.postgres(name, &database)).env("OPS_ADDR", &ops);
         self.ops.insert(name.to_owned(), ops);
-        if self.options.clock_ahead != 0 && name != service {
-            clock::shift(&mut command, self.options.clock_ahead)?;
+        if self.options.clocks && name != service {
+            self.set_clocks(0)?;
+            clock::follow(&mut command, &self.clock_file())?;
         }
         match service {
             "notify" => {

@@ -40,7 +40,7 @@ impl Sandbox {
             "KILL".into(),
             "--".into(),
         ]]);
-        let priority = first_that_works(&[vec!["nice".into(), "-n".into(), "10".into()]]);
+        let priority = first_that_works(&[vec!["nice".into(), "-n".into(), "5".into()]]);
         let limits = first_that_works(&[vec![
             "prlimit".into(),
             format!("--as={ADDRESS_SPACE}"),
