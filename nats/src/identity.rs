@@ -176,7 +176,10 @@ extractor! {
 fn bearer() -> MetaSecurityScheme {
     MetaSecurityScheme {
         ty: "http",
-        description: Some("An access token from /v1/auth/login: a JWT (RFC 9068, ES256), valid for ten minutes."),
+        description: Some(
+            "An access token from /v1/auth/login (a JWT, RFC 9068, ES256, valid for ten minutes), or an API key from /v1/api-keys. \
+             A key may do what its owner may within its scopes: GET needs `<service>:read`, all else `<service>:write`.",
+        ),
         name: None,
         key_in: None,
         scheme: Some("bearer"),

@@ -8,6 +8,7 @@
 //! | [`http`] | a poem endpoint served over NATS, and its client side for the gateway |
 //! | [`outbox`] | events written with the state, relayed to JetStream |
 //! | [`consume`] | durable consumers: inbox, retry, dead letters |
+//! | [`follow`] | the last minutes of a stream and what comes: events that one has to know of |
 //! | [`batch`] | natural batching: one transaction for all that wait |
 //! | `audit` | a service's own figures, for `argosy verify` |
 //! | [`work`] | work queues in a table: what is done outside of a transaction |
@@ -33,6 +34,7 @@ pub mod connect;
 pub mod consume;
 pub mod contracts;
 pub mod database;
+pub mod follow;
 pub mod http;
 pub mod idempotency;
 pub mod identity;

@@ -1,4 +1,4 @@
-//! What a service serves, answers, calls, publishes, consumes, keeps and runs on a clock: its list, as data.
+//! What a service serves, answers, calls, publishes, consumes, follows, keeps and runs on a clock: its list, as data.
 //!
 //! The lists in each service's `lib.rs` are the only place where this is written. From them are generated the topology and
 //! the broker's permissions, `openapi.json`, `asyncapi.json` and the communication matrix in the docs.
@@ -30,6 +30,8 @@ pub struct Manifest {
     pub publishes: Vec<EventEntry>,
     /// Its durable consumers.
     pub consumes: Vec<ConsumerEntry>,
+    /// The events it follows without a durable consumer.
+    pub follows: Vec<FollowEntry>,
     /// The buckets it uses.
     pub buckets: Vec<BucketEntry>,
     /// The buckets of state it uses.
@@ -80,6 +82,17 @@ pub struct ConsumerEntry {
     /// The CloudEvents type it takes.
     pub event_type: String,
     /// The subjects it takes.
+    pub filter: String,
+}
+
+/// Events that a process follows (see [`crate::follow`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FollowEntry {
+    /// The stream.
+    pub stream: String,
+    /// The CloudEvents type it follows.
+    pub event_type: String,
+    /// The subjects it follows.
     pub filter: String,
 }
 
@@ -152,6 +165,13 @@ impl EventEntry {
 impl ConsumerEntry {
     pub(crate) fn of<E: Event>(durable: String) -> Self {
         Self { durable, stream: E::stream(), event_type: E::event_type(), filter: E::subject_filter() }
+    }
+}
+
+impl FollowEntry {
+    /// The events of type `E`.
+    pub fn of<E: Event>() -> Self {
+        Self { stream: E::stream(), event_type: E::event_type(), filter: E::subject_filter() }
     }
 }
 

@@ -3,7 +3,7 @@
 //! A [`Problem`] has two halves. The outer half (code, detail, field errors) is for the person who reads it; the inner
 //! half is the cause, which is logged with the request id at the edge and never leaves the process.
 
-use std::{error::Error as StdError, sync::Arc};
+use std::{error::Error as StdError, sync::Arc, time::Duration};
 
 use poem::{Response, error::ResponseError, http::StatusCode};
 use poem_openapi::{
@@ -58,8 +58,8 @@ codes! {
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in to do this";
     /// The e-mail address or the password is wrong. It is not said which.
     BadCredentials = "bad_credentials", UNAUTHORIZED, "E-mail address or password is wrong";
-    /// The caller is known, but its role does not allow this.
-    Forbidden = "forbidden", FORBIDDEN, "Your role does not allow this";
+    /// The caller is known, but its role, or the scopes of its API key, do not allow this. `detail` names what is missing.
+    Forbidden = "forbidden", FORBIDDEN, "You may not do this";
     /// There is no such thing, or it is not yours.
     NotFound = "not_found", NOT_FOUND, "Not found";
     /// The path exists, but not with this method. The `Allow` header names those it has.
@@ -76,6 +76,8 @@ codes! {
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The content type is not supported";
     /// The requested byte range lies outside of the document.
     RangeNotSatisfiable = "range_not_satisfiable", RANGE_NOT_SATISFIABLE, "The range cannot be satisfied";
+    /// It was tried too often of late. Nothing was done; try again after `Retry-After` seconds.
+    TooManyRequests = "too_many_requests", TOO_MANY_REQUESTS, "Too many attempts";
     /// The service behind this path cannot be reached or is full. Nothing was done; try again after `Retry-After`.
     Unavailable = "unavailable", SERVICE_UNAVAILABLE, "Temporarily unavailable";
     /// The service did not answer in time. It is not known whether the effect took place:
@@ -101,13 +103,14 @@ pub struct Problem {
     detail: String,
     errors: Vec<FieldError>,
     allow: Option<String>,
+    retry_after: Option<Duration>,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Problem {
     /// A problem of this code; `detail` is a sentence about this occurrence.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), allow: None, cause: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), allow: None, retry_after: None, cause: None }
     }
 
     /// `what` does not exist, or is not the caller's.
@@ -148,6 +151,11 @@ impl Problem {
         problem
     }
 
+    /// A 429: the next attempt counts once `wait` is over, which `Retry-After` says in whole seconds.
+    pub fn too_many_requests(detail: impl Into<String>, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..Self::new(Code::TooManyRequests, detail) }
+    }
+
     /// Which problem it is.
     pub const fn code(&self) -> Code {
         self.code
@@ -181,6 +189,11 @@ impl Problem {
         }
         if self.code.status() == StatusCode::SERVICE_UNAVAILABLE {
             response = response.header("Retry-After", "1");
+        }
+        if let Some(wait) = self.retry_after {
+            // Rounded up: whoever comes back then is not too early.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response = response.header("Retry-After", seconds.max(1));
         }
         if let Some(allow) = &self.allow {
             response = response.header("Allow", allow);

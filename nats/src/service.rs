@@ -29,12 +29,13 @@ pub use run::{Running, main, process};
 use crate::{
     config::{SettingError, Settings},
     connect::{ConnectError, Requests},
-    consume::{Consumer, Consuming, Failures, Handler},
+    consume::{Consumer, Consuming, Failures, Handler, Received},
     contracts::{Bucket, Call, Event, StateBucket, TRANSFER, operations::AuditCheck},
     database::{Database, DatabaseError, OpenError},
+    follow::follow,
     invoke::{self, Answer, Caller, Responder},
     lock::Lock,
-    manifest::{BucketEntry, CallEntry, ConsumerEntry, EventEntry, JobEntry, Manifest},
+    manifest::{BucketEntry, CallEntry, ConsumerEntry, EventEntry, FollowEntry, JobEntry, Manifest},
     objects::Objects,
     state::State,
     work::Queue,
@@ -163,6 +164,18 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
                 event: PhantomData::<fn() -> E>,
             };
             consumer.run(stop)
+        }));
+        self
+    }
+
+    /// Follows events of type `E`, from so long `ago` on (see [`crate::follow`]): what the service has to know of rather than
+    /// to act on.
+    #[must_use]
+    pub fn follow<E: Event, F: Fn(&S, Received<E>) + Send + Sync + 'static>(mut self, ago: Duration, take: F) -> Self {
+        self.manifest.follows.push(FollowEntry::of::<E>());
+        self.tasks.push(Box::new(move |state, runtime, stop| {
+            let (_caught_up, run) = follow::<E, _>(&runtime.client, ago, move |received| take(&state, received), stop);
+            run.boxed()
         }));
         self
     }

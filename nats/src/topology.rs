@@ -73,6 +73,9 @@ pub struct StoredBucket {
 pub struct Permissions {
     /// Subjects it may publish on.
     pub publish: Vec<String>,
+    /// Subjects it may not publish on, although `publish` would have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deny_publish: Vec<String>,
     /// Subjects it may subscribe to, some only in a queue group (`subject group`).
     pub subscribe: Vec<String>,
 }

@@ -37,7 +37,8 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let everything = Permissions { publish: vec![">".to_owned()], subscribe: vec![">".to_owned()] };
+        let everything =
+            Permissions { publish: vec![">".to_owned()], subscribe: vec![">".to_owned()], ..Permissions::default() };
         let topology = Topology {
             streams: vec![Stream {
                 name: STREAM.to_owned(),

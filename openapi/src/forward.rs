@@ -14,12 +14,19 @@ use poem::{
     http::{HeaderName, HeaderValue, Method, StatusCode, header},
 };
 
-use crate::{Shared, docs, download, operations::GATEWAY, route::Access};
+use crate::{
+    Shared, compress,
+    credential::Credential,
+    docs, download,
+    limit::Counted,
+    operations::GATEWAY,
+    route::{Access, Operation},
+};
 
 /// How much of a body that is too large is read and dropped.
 const MOST_DROPPED: usize = 8 * LARGEST_BODY;
-/// How long a client may take between two parts of its body.
-const BETWEEN_PARTS: Duration = Duration::from_secs(10);
+/// A whole body may take so many times as long as one part of it.
+const PARTS: u32 = 6;
 /// The request headers that services read.
 const PASSED_ON: [HeaderName; 11] = [
     header::ACCEPT,
@@ -35,11 +42,12 @@ const PASSED_ON: [HeaderName; 11] = [
     HeaderName::from_static("webhook-timestamp"),
 ];
 
-/// Finds the operation, checks the token, and forwards.
+/// Finds the operation, checks token or API key, counts the request, and forwards it.
 ///
 /// # Errors
-/// A [`Problem`]: no such operation, no or a bad token, a body that is too large, a service that is away.
-pub async fn handle(mut request: Request) -> poem::Result<Response> {
+/// A [`Problem`]: no such operation, no or a bad token, a key without the scope, too many requests, a body that is too large, a
+/// service that is away.
+pub async fn handle(request: Request) -> poem::Result<Response> {
     let shared = request.data::<Arc<Shared>>().cloned().ok_or_else(|| Problem::internal("the gateway has no state"))?;
     if request.uri().path() == "/" {
         // poem's catch-all route takes the root as well, whatever else stands there.
@@ -47,23 +55,64 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
     }
     let operation = shared.routes.find(request.method(), request.uri().path())?;
     tracing::Span::current().record("operation", operation.id.as_str());
-    let identity = match operation.access {
+    let credential = match operation.access {
         // Whoever refreshes an expired token sends it along; that must not be held against them.
-        Access::Public => None,
-        Access::Optional | Access::Required => shared.tokens.identify(request.header(header::AUTHORIZATION)).await?,
+        Access::Public => Ok(None),
+        Access::Optional | Access::Required => Credential::of(&request, &shared).await,
     };
-    if operation.access == Access::Required && identity.is_none() {
-        let detail = "This needs an access token: `Authorization: Bearer …`.";
-        return Err(Problem::new(Code::Unauthenticated, detail).into());
+    let counted = count(&shared, &request, operation, credential.as_ref().ok().and_then(Option::as_ref)).await;
+    let answer =
+        if counted.taken() { forward(&shared, request, operation, credential).await } else { Err(counted.refusal()) };
+    // Told to the caller by the outermost gate, whatever came of the request.
+    match answer {
+        Ok(mut response) => {
+            response.set_data(counted);
+            Ok(response)
+        }
+        Err(problem) => {
+            let mut error = poem::Error::from(problem);
+            error.set_data(counted);
+            Err(error)
+        }
     }
-    let body = read(request.take_body()).await?;
+}
+
+/// Counts the request for its user or API key, or else for the address: a bad token counts there as well.
+async fn count(shared: &Shared, request: &Request, operation: &Operation, credential: Option<&Credential>) -> Counted {
+    let who = credential.map_or_else(|| shared.limiter.whoever(request), Credential::who);
+    let span = tracing::Span::current();
+    span.record("caller", who.kind());
+    if let Some(credential) = credential {
+        span.record("user", tracing::field::display(credential.identity().user));
+    }
+    shared.limiter.count(operation.class, who).await
+}
+
+/// Forwards a request to the operation's service, and brings back its answer.
+async fn forward(
+    shared: &Shared,
+    mut request: Request,
+    operation: &Operation,
+    credential: Result<Option<Credential>, Problem>,
+) -> Result<Response, Problem> {
+    let credential = credential?;
+    match &credential {
+        Some(credential) => credential.permits(operation)?,
+        None if operation.access == Access::Required => {
+            let detail = "This needs an access token: `Authorization: Bearer …`.";
+            return Err(Problem::new(Code::Unauthenticated, detail));
+        }
+        None => {}
+    }
+    uncompressed(&request)?;
+    let body = read(request.take_body(), operation.largest_body, shared.patience).await?;
     let head = request.method() == Method::HEAD;
     let forward = Forward {
         service: &operation.service,
         method: if head { "GET" } else { request.method().as_str() },
         target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
         headers: passed_on(&request)?,
-        identity: identity.as_ref(),
+        identity: credential.as_ref().map(Credential::identity),
         body,
     };
     let answered = if operation.service == GATEWAY {
@@ -72,45 +121,63 @@ pub async fn handle(mut request: Request) -> poem::Result<Response> {
         forward.send(&shared.forwarder, &shared.objects).await
     };
     let answered = answered.map_err(problem)?;
-    let mut response = answer(&shared, &request, answered).await?;
+    let mut response = answer(shared, &request, answered).await?;
     if head {
         response.set_body(Body::empty());
     }
     Ok(response)
 }
 
+/// A compressed body is refused: a small one could become a very large one.
+fn uncompressed(request: &Request) -> Result<(), Problem> {
+    let mut codings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    if codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        return Ok(());
+    }
+    Err(Problem::new(Code::UnsupportedMediaType, "Send the body as it is, without `Content-Encoding`."))
+}
+
 /// Reads the body, up to the limit. A little of what is too much is read and dropped: a client that is still sending when
 /// the connection closes would not see the answer.
-async fn read(body: Body) -> Result<Bytes, Problem> {
-    let (mut content, mut dropped) = (BytesMut::new(), 0);
-    let mut incoming = Box::pin(body.into_bytes_stream());
-    loop {
-        let part = tokio::time::timeout(BETWEEN_PARTS, incoming.next()).await.map_err(|_| {
-            Problem::new(Code::MalformedRequest, format!("Nothing more of the body came within {BETWEEN_PARTS:?}."))
-        })?;
-        let Some(part) = part else { break };
-        let part =
-            part.map_err(|error| Problem::new(Code::MalformedRequest, format!("The body broke off: {error}.")))?;
-        if dropped > 0 || content.len() + part.len() > LARGEST_BODY {
-            dropped += part.len();
-        } else {
-            content.extend_from_slice(&part);
+async fn read(body: Body, largest: usize, patience: Duration) -> Result<Bytes, Problem> {
+    let slow = |time: Duration| {
+        let detail = format!("The body did not come within {} ms.", time.as_millis());
+        Problem::new(Code::MalformedRequest, detail)
+    };
+    let parts = async {
+        let (mut content, mut dropped) = (BytesMut::new(), 0);
+        let mut incoming = Box::pin(body.into_bytes_stream());
+        while let Some(part) =
+            tokio::time::timeout(patience, incoming.next()).await.map_err(|_elapsed| slow(patience))?
+        {
+            let part =
+                part.map_err(|error| Problem::new(Code::MalformedRequest, format!("The body broke off: {error}.")))?;
+            if dropped > 0 || content.len() + part.len() > largest {
+                dropped += part.len();
+            } else {
+                content.extend_from_slice(&part);
+            }
+            if dropped > MOST_DROPPED {
+                break;
+            }
         }
-        if dropped > MOST_DROPPED {
-            break;
+        if dropped > 0 {
+            let detail = format!("The body is larger than {largest} bytes, the most that this operation takes.");
+            return Err(Problem::new(Code::PayloadTooLarge, detail));
         }
-    }
-    if dropped > 0 {
-        let detail = format!("The body is larger than {LARGEST_BODY} bytes, the most that is taken.");
-        return Err(Problem::new(Code::PayloadTooLarge, detail));
-    }
-    Ok(content.freeze())
+        Ok(content.freeze())
+    };
+    let whole = patience * PARTS;
+    tokio::time::timeout(whole, parts).await.unwrap_or_else(|_elapsed| Err(slow(whole)))
 }
 
 /// The headers that services read. One that cannot be read is refused: without its key, a request would be another one.
 fn passed_on(request: &Request) -> Result<Vec<(String, String)>, Problem> {
     let headers = request.headers().iter().filter(|(name, _)| PASSED_ON.contains(name));
     let read = |(name, value): (&HeaderName, &HeaderValue)| match value.to_str() {
+        Ok(tags) if [header::IF_MATCH, header::IF_NONE_MATCH].contains(name) => {
+            Ok((name.to_string(), compress::strong(tags)))
+        }
         Ok(text) => Ok((name.to_string(), text.to_owned())),
         Err(_) => Err(Problem::new(
             Code::MalformedRequest,
@@ -131,15 +198,20 @@ async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Resul
     match answered.object {
         // A body on its way is taken out of the store; a file that a service keeps stays and is streamed.
         Some((bucket, object)) if bucket == TRANSFER.name => {
-            response.set_body(shared.objects.take(TRANSFER, &object).await.map_err(Problem::internal)?);
-            Ok(response)
+            Ok(filled(response, shared.objects.take(TRANSFER, &object).await.map_err(Problem::internal)?))
         }
         Some((bucket, object)) => download::stream(shared, request, response, &bucket, &object).await,
-        None => {
-            response.set_body(answered.body);
-            Ok(response)
-        }
+        None => Ok(filled(response, answered.body)),
     }
+}
+
+/// The response with this body; its length tells whether compressing is worth it.
+fn filled(mut response: Response, body: Bytes) -> Response {
+    if !body.is_empty() {
+        response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
+    response.set_body(body);
+    response
 }
 
 fn problem(error: ForwardError) -> Problem {

@@ -1,33 +1,46 @@
 //! The gateway: the one origin that frontends and partners talk to.
 //!
 //! `openapi.json`, embedded at build time, is its routing table: an operation that is not in it does not exist from
-//! outside. A request passes these gates, each a file: [`edge`] (request id, log, security headers, problems), [`route`]
-//! (which operation), [`token`] (who asks), [`forward`] (to the service over NATS), [`download`] (large answers). What belongs
-//! to no service it answers itself ([`operations`]).
+//! outside. A request passes these gates, each a file: [`server`] (connections, slow clients), [`edge`] (request id, log,
+//! security headers, problems), [`cors`] (other origins' pages), [`compress`] (shorter answers), [`route`] (which operation),
+//! [`token`], [`api_key`] and [`revoked`] (who asks), [`limit`] (how often), [`forward`] (to the service over NATS, by the policy `forward` of
+//! [`nats::resilience`]), [`download`] (large answers). What belongs to no service it answers itself ([`operations`]).
 //!
 //! | setting | meaning | when unset |
 //! |---|---|---|
-//! | `LISTEN` | where to listen | `0.0.0.0:8080` |
+//! | `LISTEN`, `CLIENT_TIMEOUT_MS` | see `server.rs` | `0.0.0.0:8080`, 10000 |
+//! | `LIMITS`, `REDIS_URL`, `REDIS_TIMEOUT_MS`, `TRUSTED_PROXIES` | see `limit.rs` | see there |
+//! | `CORS_ORIGINS`, `PUBLIC_URL` | see `edge.rs` | see there |
 //! | `OPS_ADDR` | only for `healthcheck`: where the instance listens | — |
-//!
-//! Rate limits, CORS and circuit breakers will stand between `route` and `forward`; the seam is [`forward::handle`].
 
+pub mod api_key;
+pub mod compress;
+pub mod cors;
+pub mod credential;
 pub mod docs;
 pub mod download;
 pub mod edge;
+mod expiring;
 pub mod forward;
 pub mod health;
+pub mod limit;
 pub mod operations;
+pub mod revoked;
 pub mod route;
+pub mod server;
 pub mod token;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 
 use async_nats::Client;
 use nats::{
     config::Settings,
     connect::{Requests, connect, jetstream},
-    contracts::{Call, TRANSFER, invoice::DOCUMENTS, user::GetSigningKeys},
+    contracts::{
+        Call, TRANSFER,
+        invoice::DOCUMENTS,
+        user::{GetSigningKeys, VerifyApiKey},
+    },
     http::Forwarder,
     invoke::Caller,
     manifest::{BucketEntry, Manifest},
@@ -36,16 +49,16 @@ use nats::{
     service::StartError,
     topology::Topology,
 };
-use poem::{
-    EndpointExt, Route, Server,
-    endpoint::BoxEndpoint,
-    get,
-    listener::{Acceptor, Listener, TcpListener},
-};
+use poem::{EndpointExt, Route, endpoint::BoxEndpoint, get};
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    api_key::ApiKeys,
+    edge::Edge,
+    limit::Limiter,
     operations::{GATEWAY, Operations},
+    revoked::{Following, Revoked},
     route::Routes,
     token::Tokens,
 };
@@ -60,10 +73,16 @@ pub fn manifest() -> Manifest {
         description: "The one origin: routes HTTP to the services by the OpenAPI document.".to_owned(),
         openapi: operations::document(),
         forwards: true,
-        calls: vec![format!("{}.{}", GetSigningKeys::SERVICE, GetSigningKeys::VERB)],
+        calls: vec![name::<GetSigningKeys>(), name::<VerifyApiKey>()],
+        follows: revoked::follows(),
         buckets: vec![BucketEntry::of(TRANSFER, true), BucketEntry::of(DOCUMENTS, false)],
         ..Manifest::default()
     }
+}
+
+/// A call, as lists name it.
+fn name<C: Call>() -> String {
+    format!("{}.{}", C::SERVICE, C::VERB)
 }
 
 /// What every gate has at hand.
@@ -73,12 +92,18 @@ pub struct Shared {
     pub(crate) objects: Objects,
     pub(crate) routes: Routes,
     pub(crate) tokens: Tokens,
+    pub(crate) api_keys: ApiKeys,
+    pub(crate) following: Following,
+    pub(crate) limiter: Limiter,
+    /// How long a client may take between two parts of a body.
+    pub(crate) patience: Duration,
     /// What the gateway answers itself.
     pub(crate) own: BoxEndpoint<'static>,
 }
 
 /// A gateway that runs.
 pub struct Gateway {
+    address: SocketAddr,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -95,46 +120,52 @@ impl Gateway {
         let calls = Caller::over(requests.clone(), Policy::CALL.with(&settings)?);
         let topology = Topology::embedded().map_err(|error| other(&error))?;
         let services = topology.services().map(str::to_owned).collect();
+        let patience = settings.parse("CLIENT_TIMEOUT_MS", NonZeroU64::MIN.saturating_add(9_999))?;
+        let patience = Duration::from_millis(patience.get());
+        let edge = Arc::new(Edge::of(&settings)?);
+        let (stop, tasks, revoked) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Revoked::new()));
+        let unless_started = stop.clone().drop_guard();
         let shared = Arc::new(Shared {
             objects: Objects::new(jetstream(&client)),
             routes: Routes::of(OPENAPI).map_err(|error| other(&error))?,
-            tokens: Tokens::new(calls.clone()),
+            tokens: Tokens::new(calls.clone(), Arc::clone(&revoked)),
+            api_keys: ApiKeys::new(calls.clone(), Arc::clone(&revoked)),
+            following: revoked.follow(&client, &tasks, &stop),
+            limiter: Limiter::of(&settings)?,
+            patience,
             own: operations::endpoint(Operations { calls, services }),
             forwarder: Forwarder::new(requests, Policy::FORWARD.with(&settings)?),
             client,
         });
         let listen: String = settings.parse("LISTEN", "0.0.0.0:8080".to_owned())?;
-        let acceptor = TcpListener::bind(listen.clone()).into_acceptor().await.map_err(|error| {
+        let refused = |error: std::io::Error| {
             StartError::Other(format!("LISTEN {listen} cannot be listened on ({error}); choose another port"))
-        })?;
-        for address in acceptor.local_addr() {
-            tracing::info!(%address, "listening");
-        }
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        };
+        let listener = TcpListener::bind(&listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        tracing::info!(%address, "listening");
         let routes = Route::new()
             .at("/livez", get(health::livez))
             .at("/readyz", get(health::readyz))
-            .at("/openapi.json", get(docs::document))
-            .at("/docs", get(docs::Reference::new()))
+            .at("/openapi.json", get(docs::Page::document()))
+            .at("/docs", get(docs::Page::reference()))
             .at("/problems", get(docs::problems))
             .at("/problems/:code", get(docs::problem_page))
             .at("/*path", poem::endpoint::make(forward::handle))
             .data(shared)
-            .around(edge::around);
-        let stopping = stop.clone();
-        tasks.spawn(async move {
-            let server =
-                Server::new_with_acceptor(acceptor).idle_timeout(Duration::from_secs(75)).run_with_graceful_shutdown(
-                    routes,
-                    async move { stopping.cancelled().await },
-                    Some(Duration::from_secs(10)),
-                );
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the gateway ended");
-            }
-        });
+            .around(move |inner, request| {
+                let edge = Arc::clone(&edge);
+                async move { Ok(edge.around(inner, request).await) }
+            });
+        tasks.spawn(server::serve(listener, routes, patience, stop.clone()));
         tasks.close();
-        Ok(Self { stop, tasks })
+        unless_started.disarm();
+        Ok(Self { address, stop, tasks })
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Finishes the requests that are running, and returns.

@@ -2,12 +2,29 @@
 
 use std::collections::BTreeMap;
 
-use nats::problem::{Code, Problem};
+use nats::{
+    http::LARGEST_BODY,
+    problem::{Code, Problem},
+};
 use poem::http::Method;
 use serde_json::Value;
 
+use crate::limit::Class;
+
 /// The extension that names the owning service of an operation.
 const SERVICE: &str = "x-argosy-service";
+/// The extension that names the class of requests that an operation counts as, where [`class_of`] would be wrong.
+const LIMIT: &str = "x-argosy-limit";
+/// The extension that says how many bytes of body an operation takes, where [`largest_body_of`] would be wrong.
+const BODY: &str = "x-argosy-body";
+/// Where an operation takes no body, some clients send `{}` all the same.
+const NO_BODY: usize = 1024;
+/// A name and a password.
+const SIGN_IN_BODY: usize = 16 * 1024;
+/// What people write by hand, or a client puts together.
+const JSON_BODY: usize = 256 * 1024;
+/// Where only people go: signing in, sessions and the keys themselves.
+const PEOPLE: [&str; 3] = ["/v1/auth", "/v1/sessions", "/v1/api-keys"];
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// An operation, as the gateway needs it.
@@ -19,6 +36,12 @@ pub struct Operation {
     pub id: String,
     /// What it asks of a token.
     pub access: Access,
+    /// The scope that an API key needs for it; `None` when it cannot be done with one.
+    pub scope: Option<String>,
+    /// What its requests are counted as.
+    pub class: Class,
+    /// The most bytes of body it takes.
+    pub largest_body: usize,
 }
 
 /// What an operation asks of a token.
@@ -101,11 +124,63 @@ fn read(operation: &Value, path: &str, method: &str) -> Result<Operation, RouteE
         }
         Some(_) => Access::Required,
     };
-    Ok(Operation {
-        service: text(SERVICE).ok_or_else(|| missing(SERVICE))?,
-        id: text("operationId").ok_or_else(|| missing("operationId"))?,
-        access,
-    })
+    let id = text("operationId").ok_or_else(|| missing("operationId"))?;
+    let class = match text(LIMIT) {
+        Some(name) => name.parse().map_err(|error| RouteError(format!("{method} {path}: {error}")))?,
+        None => class_of(operation, path, method, &id, access),
+    };
+    let largest_body = match operation.get(BODY) {
+        Some(bytes) => {
+            let bytes =
+                bytes.as_u64().and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes <= LARGEST_BODY);
+            bytes.ok_or_else(|| RouteError(format!("{method} {path}: {BODY} is no number up to {LARGEST_BODY}")))?
+        }
+        None => largest_body_of(operation, class),
+    };
+    let service = text(SERVICE).ok_or_else(|| missing(SERVICE))?;
+    let scope = scope_of(&service, path, method);
+    Ok(Operation { service, id, access, scope, class, largest_body })
+}
+
+/// What an API key is to be for: reading or writing what the service owns.
+fn scope_of(service: &str, path: &str, method: &str) -> Option<String> {
+    let within = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let action = if method == "get" { "read" } else { "write" };
+    (!PEOPLE.into_iter().any(within)).then(|| format!("{service}:{action}"))
+}
+
+/// What an operation counts as, when the document does not say.
+fn class_of(operation: &Value, path: &str, method: &str, id: &str, access: Access) -> Class {
+    let file =
+        content_types(operation).any(|kind| kind.starts_with("multipart/") || kind == "application/octet-stream");
+    if method == "get" {
+        Class::Read
+    } else if path.starts_with("/v1/webhooks/") {
+        Class::Webhook
+    } else if path.starts_with("/v1/auth/") && access == Access::Public && id != "refresh" {
+        // A refresh token cannot be guessed, and each signed-in client sends one every ten minutes.
+        Class::SignIn
+    } else if file || id.starts_with("upload_") {
+        Class::Upload
+    } else {
+        Class::Write
+    }
+}
+
+/// How many bytes of body an operation takes, when the document does not say.
+fn largest_body_of(operation: &Value, class: Class) -> usize {
+    match class {
+        _ if content_types(operation).next().is_none() => NO_BODY,
+        Class::SignIn => SIGN_IN_BODY,
+        Class::Upload => LARGEST_BODY,
+        Class::Read | Class::Write | Class::Webhook => JSON_BODY,
+    }
+}
+
+/// The kinds of body that an operation takes.
+fn content_types(operation: &Value) -> impl Iterator<Item = &str> {
+    let content = operation.pointer("/requestBody/content").and_then(Value::as_object);
+    content.into_iter().flat_map(|content| content.keys().map(String::as_str))
 }
 
 /// The path with its parameters named by position: services may name the same one differently.
@@ -117,7 +192,7 @@ fn normalized(path: &str) -> String {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
+#[allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 mod tests {
     use serde_json::json;
 
@@ -155,5 +230,63 @@ mod tests {
         let wrong = routes.find(&Method::DELETE, "/v1/products").unwrap_err();
         assert_eq!(wrong.code(), Code::MethodNotAllowed);
         assert!(wrong.detail().contains("GET, POST"), "{wrong}");
+    }
+
+    /// An operation of the document that this build routes by.
+    fn ours(method: Method, path: &str) -> Operation {
+        Routes::of(crate::OPENAPI).unwrap().find(&method, path).unwrap().clone()
+    }
+
+    #[test]
+    fn requests_are_counted_by_what_they_do() {
+        for (method, path, class, largest_body) in [
+            (Method::GET, "/v1/products", Class::Read, NO_BODY),
+            (Method::HEAD, "/v1/products", Class::Read, NO_BODY),
+            (Method::POST, "/v1/orders", Class::Write, JSON_BODY),
+            (Method::POST, "/v1/orders/ord_1/cancel", Class::Write, NO_BODY),
+            (Method::POST, "/v1/auth/login", Class::SignIn, SIGN_IN_BODY),
+            (Method::POST, "/v1/auth/register", Class::SignIn, SIGN_IN_BODY),
+            (Method::POST, "/v1/auth/refresh", Class::Write, JSON_BODY),
+            (Method::POST, "/v1/auth/logout", Class::Write, NO_BODY),
+            (Method::POST, "/v1/invoices", Class::Upload, LARGEST_BODY),
+            (Method::POST, "/v1/webhooks/payments/sandbox", Class::Webhook, JSON_BODY),
+        ] {
+            let operation = ours(method, path);
+            assert_eq!((operation.class, operation.largest_body), (class, largest_body), "{}", operation.id);
+        }
+    }
+
+    #[test]
+    fn an_api_key_needs_the_scope_of_the_service_that_owns_the_operation() {
+        for (method, path, scope) in [
+            (Method::GET, "/v1/products", Some("catalog:read")),
+            (Method::HEAD, "/v1/products", Some("catalog:read")),
+            (Method::POST, "/v1/orders", Some("order:write")),
+            (Method::PATCH, "/v1/users/me", Some("user:write")),
+            (Method::GET, "/v1/dead-letters", Some("gateway:read")),
+            (Method::POST, "/v1/auth/logout", None),
+        ] {
+            let operation = ours(method, path);
+            assert_eq!(operation.scope.as_deref(), scope, "{}", operation.id);
+        }
+        for path in ["/v1/auth/login", "/v1/sessions", "/v1/sessions/{id}", "/v1/api-keys", "/v1/api-keys/{id}"] {
+            assert_eq!(scope_of("user", path, "get"), None, "{path}");
+        }
+        assert_eq!(scope_of("user", "/v1/authors", "get").as_deref(), Some("user:read"));
+    }
+
+    #[test]
+    fn the_document_may_say_otherwise() {
+        let with = |extension: &str, value: Value| {
+            let mut operation = json!({ SERVICE: "catalog", "operationId": "search" });
+            operation[extension] = value;
+            Routes::of(&json!({ "paths": { "/v1/search": { "post": operation } } }).to_string())
+        };
+        let search = |routes: Routes| routes.find(&Method::POST, "/v1/search").unwrap().clone();
+        assert_eq!(search(with(LIMIT, json!("read")).unwrap()).class, Class::Read);
+        assert_eq!(search(with(BODY, json!(9)).unwrap()).largest_body, 9);
+        for (extension, wrong) in [(LIMIT, json!("walk")), (BODY, json!("much")), (BODY, json!(LARGEST_BODY + 1))] {
+            assert!(with(extension, wrong.clone()).is_err(), "{extension} {wrong}");
+        }
     }
 }

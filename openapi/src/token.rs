@@ -1,12 +1,16 @@
 //! Access tokens: verified once, here, with the public keys of svc-user. No look-up per request.
 //!
+//! What was verified is remembered until the token ends, so that only its first request costs a signature's arithmetic. The
+//! key is looked at each time: when svc-user names it no more, its tokens are no more believed, remembered or not. So is the
+//! session: once it has ended, its tokens are refused ([`crate::revoked`]).
+//!
 //! RFC 9068 and RFC 8725: ES256 only, `typ: at+jwt`, issuer and audience fixed, `kid` only looked up among our own keys.
 //! An unknown `kid` makes the gateway ask svc-user again, at most once in thirty seconds.
 
 use std::{
     collections::HashMap,
     sync::{Arc, RwLock},
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
@@ -16,9 +20,19 @@ use nats::{
     invoke::Caller,
     problem::{Code, Problem},
 };
+use sha2::{Digest, Sha256};
 use tokio::{sync::Mutex, time::Instant};
 
+use crate::{
+    expiring::{Expiring, Until},
+    revoked::Revoked,
+};
+
+/// A few hundred bytes each.
+const MOST_VERIFIED: usize = 20_000;
 const LONGEST: usize = 8 * 1024;
+/// No token of ours lives for longer. One that did would outlive what is remembered of its session's end.
+const LONGEST_LIFE_S: i64 = 600;
 /// Clocks may differ by this much.
 const LEEWAY_S: u64 = 30;
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -29,29 +43,51 @@ const ASK_AGAIN_WITHOUT_KEYS: Duration = Duration::from_secs(1);
 /// The keys by their ids, and when svc-user named them.
 type Keys = Arc<(Option<Instant>, HashMap<String, DecodingKey>)>;
 
+/// A token that was found good.
+struct Verified {
+    kid: String,
+    identity: Identity,
+}
+
 /// Verifies access tokens.
 pub struct Tokens {
     caller: Caller,
     keys: RwLock<Keys>,
+    /// By the tokens' hashes: whoever reads this memory gets no token.
+    verified: Expiring<[u8; 32], Arc<Verified>>,
+    revoked: Arc<Revoked>,
     /// When svc-user was asked last, and whether it answered.
     asked: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Tokens {
     /// Without keys yet; the first token makes it ask for them.
-    pub fn new(caller: Caller) -> Self {
-        Self { caller, keys: RwLock::default(), asked: Mutex::new(None) }
+    pub(crate) fn new(caller: Caller, revoked: Arc<Revoked>) -> Self {
+        let verified = Expiring::holding(MOST_VERIFIED);
+        Self { caller, keys: RwLock::default(), verified, revoked, asked: Mutex::new(None) }
     }
 
-    /// Who an `Authorization` header speaks for; `None` without one.
+    /// Whom a token speaks for.
     ///
     /// # Errors
-    /// `unauthenticated` for a token that is not ours, malformed or expired; `unavailable` when no key could be had.
-    pub async fn identify(&self, authorization: Option<&str>) -> Result<Option<Identity>, Problem> {
-        let Some(authorization) = authorization else { return Ok(None) };
-        let (scheme, token) = authorization.split_once(' ').unwrap_or((authorization, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") || token.len() > LONGEST {
-            return Err(refused("Send the access token as `Authorization: Bearer …`."));
+    /// `unauthenticated` for a token that is not ours, malformed or expired, or of a session that has ended; `unavailable` when
+    /// no key could be had.
+    pub(crate) async fn identify(&self, token: &str) -> Result<Identity, Problem> {
+        let identity = self.verify(token).await?;
+        if identity.session.is_some_and(|session| self.revoked.session(session)) {
+            return Err(refused("The session of this access token has ended. Sign in again."));
+        }
+        Ok(identity)
+    }
+
+    async fn verify(&self, token: &str) -> Result<Identity, Problem> {
+        if token.len() > LONGEST {
+            return Err(refused("The access token is too long to be one of ours."));
+        }
+        let (hash, now): ([u8; 32], _) = (Sha256::digest(token).into(), now());
+        if let Some(verified) = self.verified.get(&hash, now) {
+            self.key(&verified.kid).await?;
+            return Ok(verified.identity.clone());
         }
         let header = decode_header(token).map_err(|_| refused("The access token is malformed."))?;
         let typed = header.typ.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("at+jwt"));
@@ -65,7 +101,14 @@ impl Tokens {
                 _ => refused("The access token is not valid."),
             })?
             .claims;
-        Ok(Some(Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles }))
+        if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFE_S {
+            return Err(refused("The access token lives for longer than ours do."));
+        }
+        let identity = Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles };
+        let end = u64::try_from(claims.exp).unwrap_or_default().saturating_add(LEEWAY_S);
+        let verified = Arc::new(Verified { kid, identity: identity.clone() });
+        self.verified.put(&hash, Until { end, value: verified }, now);
+        Ok(identity)
     }
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, Problem> {
@@ -119,6 +162,11 @@ impl Tokens {
             Err(poisoned) => Arc::clone(&poisoned.into_inner()),
         }
     }
+}
+
+/// In seconds since 1970, as tokens count.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 fn validation() -> Validation {

@@ -1,4 +1,4 @@
-//! The gateway's own operations, on real services.
+//! The gateway, on real NATS and Redis.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,4 +8,13 @@
     reason = "tests"
 )]
 
+mod api_key;
+mod compress;
+mod cors;
 mod dead_letters;
+mod edge;
+mod limit;
+mod revoked;
+mod scene;
+mod server;
+mod token;

@@ -21,7 +21,10 @@ use nats::{
         invoice::{GetInvoiceMail, InvoiceRendered},
         notify::{AuditMails, NotificationSent},
         order::{GetOrder, OrderCanceled, OrderConfirmed},
-        user::{GetUserDetails, UserRegistered},
+        user::{
+            GetEmailVerificationMail, GetPasswordResetMail, GetUserDetails, UserEmailVerificationRequested,
+            UserPasswordResetRequested, UserRegistered,
+        },
     },
     database::Database,
     invoke::Caller,
@@ -40,11 +43,15 @@ pub fn service() -> Service<Notify> {
     Service::new("notify", "Mail to people, from templates, with a delivery log.", MIGRATIONS, Notify::start)
         .http(notification::api::NotificationApi)
         .consume::<UserRegistered, _>("welcome", notification::welcome::registered)
+        .consume::<UserEmailVerificationRequested, _>("email-verification", notification::email_verification::requested)
+        .consume::<UserPasswordResetRequested, _>("password-reset", notification::password_reset::requested)
         .consume::<OrderConfirmed, _>("order-confirmed", notification::order_confirmed::confirmed)
         .consume::<OrderCanceled, _>("order-canceled", notification::order_canceled::canceled)
         .consume::<InvoiceRendered, _>("invoice", notification::invoice::rendered)
         .answer::<AuditMails, _>(notification::audit::audit_mails)
         .calls::<GetUserDetails>()
+        .calls::<GetEmailVerificationMail>()
+        .calls::<GetPasswordResetMail>()
         .calls::<GetOrder>()
         .calls::<GetInvoiceMail>()
         .publishes::<NotificationSent>()

@@ -23,6 +23,10 @@ use language::{Language, Words};
 pub enum Template {
     /// To someone who registered.
     Welcome,
+    /// To someone whose address is to be verified.
+    EmailVerification,
+    /// To someone who forgot their password.
+    PasswordReset,
     /// To someone whose order is paid.
     OrderConfirmed,
     /// To someone whose order will not be fulfilled.
@@ -33,12 +37,21 @@ pub enum Template {
 
 impl Template {
     /// Every mail.
-    pub const ALL: [Self; 4] = [Self::Welcome, Self::OrderConfirmed, Self::OrderCanceled, Self::Invoice];
+    pub const ALL: [Self; 6] = [
+        Self::Welcome,
+        Self::EmailVerification,
+        Self::PasswordReset,
+        Self::OrderConfirmed,
+        Self::OrderCanceled,
+        Self::Invoice,
+    ];
 
     /// Its name: of its files, in the delivery log, in events.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Welcome => "welcome",
+            Self::EmailVerification => "email_verification",
+            Self::PasswordReset => "password_reset",
             Self::OrderConfirmed => "order_confirmed",
             Self::OrderCanceled => "order_canceled",
             Self::Invoice => "invoice",
@@ -151,8 +164,12 @@ impl Templates {
         text.register_escape_fn(no_escape);
         html.set_strict_mode(true);
         text.set_strict_mode(true);
-        files!(html, "html": "layout", "text", "button", "lines", "welcome", "order_confirmed", "order_canceled", "invoice");
-        files!(text, "txt": "layout", "welcome", "order_confirmed", "order_canceled", "invoice");
+        files!(html, "html": "layout", "text", "button", "lines");
+        files!(text, "txt": "layout");
+        files!(html, "html": "welcome", "email_verification", "password_reset");
+        files!(text, "txt": "welcome", "email_verification", "password_reset");
+        files!(html, "html": "order_confirmed", "order_canceled", "invoice");
+        files!(text, "txt": "order_confirmed", "order_canceled", "invoice");
         let words = Language::ALL.into_iter().map(|language| Ok((language, language.words()?)));
         Ok(Self { public_url, html, text, words: words.collect::<Result<_, MailError>>()? })
     }

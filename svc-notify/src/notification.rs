@@ -2,13 +2,16 @@
 //!
 //! `queued` waits for a sender, `sending` has one, `sent` and `failed` are final until staff says to try again.
 
+pub(crate) mod account_mail;
 pub mod api;
 pub(crate) mod audit;
+pub(crate) mod email_verification;
 pub(crate) mod forget;
 pub(crate) mod invoice;
 pub(crate) mod order_canceled;
 pub(crate) mod order_confirmed;
 pub(crate) mod order_mail;
+pub(crate) mod password_reset;
 pub(crate) mod retry;
 pub(crate) mod send;
 #[cfg(test)]

@@ -57,10 +57,11 @@ pub(crate) async fn audit(users: Users) -> Result<Vec<AuditCheck>, DatabaseError
             connection,
             "there is a key to sign access tokens with",
             "select count(*) as all, count(retired_at) as part from signing_key",
-            |all, retired| format!("{all} keys, {retired} of them retired"),
+            |all, retired| format!("{all} keys, {retired} of them retired or about to"),
             |id| id.to_string(),
-            "select null::uuid as id, 'every key is retired, or there is none' as what, 1::bigint as all
-             where not exists (select from signing_key where retired_at is null)",
+            "select null::uuid as id, 'every key is retired or still to come, or there is none' as what, 1::bigint as all
+             where not exists (select from signing_key
+                               where signs_from <= now() and (retired_at is null or retired_at > now()))",
         )
         .await?,
     ])

@@ -3,12 +3,19 @@
 //! Every way in ends with the same [`TokenAnswer`]: a short-lived access token (a JWT that anyone can verify) and a
 //! refresh token that works once.
 
+pub(crate) mod account_mail;
 pub mod api;
+pub(crate) mod attempts;
+pub(crate) mod confirm_password_reset;
 pub(crate) mod login;
 pub(crate) mod logout;
+pub(crate) mod mail_token;
 pub(crate) mod password;
 pub(crate) mod refresh;
 pub(crate) mod register;
+pub(crate) mod request_password_reset;
+pub(crate) mod resend_verification;
+pub(crate) mod verify_email;
 
 use nats::{problem::Problem, types::Secret};
 use poem_openapi::Object;
@@ -41,7 +48,7 @@ impl TokenAnswer {
     /// An access token of this moment, and the given refresh token.
     fn of(users: &Users, account: Account, session: &Session, refresh_token: Secret<String>) -> Result<Self, Problem> {
         let claims = access_token::claims(&account, session);
-        let access_token = users.signer.sign(&claims).map_err(Problem::internal)?;
+        let access_token = users.signer.sign(&claims)?;
         Ok(Self {
             user: account.into(),
             access_token,

@@ -1,25 +1,44 @@
 //! Sessions: one per sign-in, the family of its refresh tokens.
 //!
-//! A session is good for [`LIFETIME`] at most and [`IDLE`] without use; its refresh tokens carry that as their expiry.
+//! A session is good for 30 days at most and for 7 without use; its refresh tokens carry that as their expiry. A person has
+//! 200 at a time: one more, and the one that was not used for longest ends.
+//!
+//! Trap: an access token is believed until it expires by whoever does not listen. Each end is an event, in the transaction
+//! of the end, and the gateway listens.
 
+pub mod api;
 pub(crate) mod refresh_token;
+pub(crate) mod user_agent;
 
 use chrono::{DateTime, Duration, Utc};
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper, dsl::now, insert_into,
+    ExpressionMethods, OptionalExtension, QueryDsl, Queryable, QueryableByName, Selectable, SelectableHelper,
+    dsl::{now, sql},
+    insert_into,
+    pg::Pg,
+    sql_query, sql_types,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
-    database::DatabaseError,
+    contracts::user::UserSessionEnded,
+    database::{DatabaseError, Tx},
+    outbox::Traced,
+    telemetry::Trace,
     types::{Secret, SessionId, UserId},
 };
 
 use crate::{Users, schema::session};
+use user_agent::UserAgent;
 
 /// How long a session lasts at most.
 const LIFETIME: Duration = Duration::days(30);
 /// How long it lasts without use.
 const IDLE: Duration = Duration::days(7);
+/// How many a person has at a time.
+const MOST: i64 = 200;
+/// Neither ended nor expired, as [`LIFETIME`] and [`IDLE`] say, by the database's clock.
+const ALIVE: &str =
+    "ended_at is null and last_used_at > now() - interval '7 days' and created_at > now() - interval '30 days'";
 
 /// A row of `session`.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
@@ -28,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) id: SessionId,
     pub(crate) user_id: UserId,
     pub(crate) created_at: DateTime<Utc>,
+    pub(crate) last_used_at: DateTime<Utc>,
+    pub(crate) user_agent: Option<String>,
 }
 
 /// Why a session ended before its time.
@@ -35,8 +56,16 @@ pub(crate) struct Session {
 pub(crate) enum EndReason {
     /// Its owner signed out.
     Logout,
-    /// One of its refresh tokens came a second time.
+    /// One of its refresh tokens came again.
     Reuse,
+    /// Its owner ended it from another session.
+    Revoked,
+    /// Its owner set a new password.
+    PasswordChange,
+    /// Someone who reads its owner's mail set a new password.
+    PasswordReset,
+    /// Its owner has too many.
+    Displaced,
 }
 
 impl EndReason {
@@ -44,6 +73,10 @@ impl EndReason {
         match self {
             Self::Logout => "logout",
             Self::Reuse => "reuse",
+            Self::Revoked => "revoked",
+            Self::PasswordChange => "password_change",
+            Self::PasswordReset => "password_reset",
+            Self::Displaced => "displaced",
         }
     }
 }
@@ -51,26 +84,37 @@ impl EndReason {
 impl Session {
     /// A new session of this user, and its first refresh token.
     pub(crate) async fn open(
-        connection: &mut AsyncPgConnection,
+        tx: &mut Tx,
         user: UserId,
+        user_agent: &UserAgent,
     ) -> Result<(Self, Secret<String>), DatabaseError> {
         let session: Self = insert_into(session::table)
-            .values((session::id.eq(SessionId::new()), session::user_id.eq(user)))
+            .values((
+                session::id.eq(SessionId::new()),
+                session::user_id.eq(user),
+                session::user_agent.eq(user_agent.as_deref()),
+            ))
             .returning(Self::as_returning())
-            .get_result(connection)
+            .get_result(tx)
             .await?;
-        let token = refresh_token::issue(connection, &session).await?;
+        Self::displace(tx, user).await?;
+        let token = refresh_token::issue(tx, &session).await?;
         Ok((session, token))
     }
 
-    /// This session, when it is that user's.
+    /// The sessions of this person that go on: the only way in from outside.
+    pub(crate) fn alive_of(user: UserId) -> session::BoxedQuery<'static, Pg> {
+        session::table.filter(session::user_id.eq(user)).filter(sql::<sql_types::Bool>(ALIVE)).into_boxed()
+    }
+
+    /// This session, when it is that user's and goes on.
     pub(crate) async fn owned_by(
         connection: &mut AsyncPgConnection,
         user: UserId,
         id: SessionId,
     ) -> Result<Option<Self>, DatabaseError> {
-        let owned = session::table.find(id).filter(session::user_id.eq(user));
-        Ok(owned.select(Self::as_select()).first(connection).await.optional()?)
+        let owned = Self::alive_of(user).filter(session::id.eq(id)).select(Self::as_select());
+        Ok(owned.first(connection).await.optional()?)
     }
 
     /// Notes that it is in use; `None` when it has ended. It cannot end before the transaction does.
@@ -87,28 +131,77 @@ impl Session {
     }
 
     /// Ends it, and its refresh tokens with it; false when it had ended before.
-    pub(crate) async fn end(
-        connection: &mut AsyncPgConnection,
-        id: SessionId,
-        reason: EndReason,
-    ) -> Result<bool, DatabaseError> {
-        let ended = diesel::update(session::table.find(id).filter(session::ended_at.is_null()))
+    pub(crate) async fn end(tx: &mut Tx, id: SessionId, reason: EndReason) -> Result<bool, DatabaseError> {
+        let ended: Option<UserId> = diesel::update(session::table.find(id).filter(session::ended_at.is_null()))
             .set((session::ended_at.eq(now), session::end_reason.eq(reason.as_str())))
-            .execute(connection)
-            .await?;
-        Ok(ended == 1)
+            .returning(session::user_id)
+            .get_result(tx)
+            .await
+            .optional()?;
+        let Some(user_id) = ended else { return Ok(false) };
+        tx.record(&UserSessionEnded { user_id, session_id: id }).await?;
+        Ok(true)
     }
 
-    /// Until when a refresh token is good that is issued at `issued`.
-    fn good_until(&self, issued: DateTime<Utc>) -> DateTime<Utc> {
-        (issued + IDLE).min(self.created_at + LIFETIME)
+    /// Ends all of a person's sessions, except one. Lock the person's row before: two of these at once would wait for each
+    /// other.
+    pub(crate) async fn end_all(
+        tx: &mut Tx,
+        user: UserId,
+        except: Option<SessionId>,
+        reason: EndReason,
+    ) -> Result<(), DatabaseError> {
+        let ended: Vec<Ended> = sql_query(
+            "update session set ended_at = now(), end_reason = $3
+             where user_id = $1 and ended_at is null and id is distinct from $2 returning id",
+        )
+        .bind::<sql_types::Uuid, _>(user)
+        .bind::<sql_types::Nullable<sql_types::Uuid>, _>(except)
+        .bind::<sql_types::Text, _>(reason.as_str())
+        .load(tx)
+        .await?;
+        tell(tx, user, ended).await
     }
+
+    async fn displace(tx: &mut Tx, user: UserId) -> Result<(), DatabaseError> {
+        let ended: Vec<Ended> = sql_query(
+            "update session set ended_at = now(), end_reason = $3
+             where id in (select id from session where user_id = $1 and ended_at is null
+                          order by last_used_at desc, id desc offset $2) returning id",
+        )
+        .bind::<sql_types::Uuid, _>(user)
+        .bind::<sql_types::BigInt, _>(MOST)
+        .bind::<sql_types::Text, _>(EndReason::Displaced.as_str())
+        .load(tx)
+        .await?;
+        tell(tx, user, ended).await
+    }
+
+    /// Until when it is good, unless it is used again.
+    pub(crate) fn good_until(&self) -> DateTime<Utc> {
+        (self.last_used_at + IDLE).min(self.created_at + LIFETIME)
+    }
+}
+
+/// A session that one statement ended, among others.
+#[derive(QueryableByName)]
+struct Ended {
+    #[diesel(sql_type = sql_types::Uuid)]
+    id: SessionId,
+}
+
+async fn tell(tx: &mut Tx, user_id: UserId, ended: Vec<Ended>) -> Result<(), DatabaseError> {
+    let trace = Trace::current();
+    let event = |Ended { id: session_id }| UserSessionEnded { user_id, session_id };
+    let events: Vec<_> = ended.into_iter().map(|ended| Traced { event: event(ended), trace: trace.clone() }).collect();
+    tx.record_all(&events).await
 }
 
 /// Deletes sessions that nobody used for a lifetime: whatever ended them, they are dead by then.
 pub(crate) async fn forget_dead(users: Users) -> Result<(), DatabaseError> {
     let mut connection = users.database.connection().await?;
-    let forgotten = diesel::delete(session::table.filter(session::last_used_at.lt(Utc::now() - LIFETIME)))
+    let a_lifetime_ago = sql::<sql_types::Timestamptz>("now() - interval '30 days'");
+    let forgotten = diesel::delete(session::table.filter(session::last_used_at.lt(a_lifetime_ago)))
         .execute(&mut connection)
         .await?;
     tracing::debug!(forgotten, "old sessions are deleted");
@@ -122,10 +215,13 @@ mod tests {
     #[test]
     fn a_token_outlives_neither_the_idle_time_nor_the_session() {
         let created_at = DateTime::UNIX_EPOCH;
-        let session = Session { id: SessionId::new(), user_id: UserId::new(), created_at };
         let day = |days| created_at + Duration::days(days);
-        assert_eq!(session.good_until(day(0)), day(7));
-        assert_eq!(session.good_until(day(20)), day(27));
-        assert_eq!(session.good_until(day(29)), day(30));
+        let used_on = |days| {
+            let (id, user_id, last_used_at) = (SessionId::new(), UserId::new(), day(days));
+            Session { id, user_id, created_at, last_used_at, user_agent: None }
+        };
+        assert_eq!(used_on(0).good_until(), day(7));
+        assert_eq!(used_on(20).good_until(), day(27));
+        assert_eq!(used_on(29).good_until(), day(30));
     }
 }

@@ -1,29 +1,29 @@
 //! The keys that access tokens are signed with: ECDSA on P-256 (ES256).
 //!
-//! The first instance that starts makes one and keeps it in the database; all others find it there. Tokens are verified
-//! with any key that is not retired, so a further key can be added before the first goes.
+//! The first instance that starts makes one and keeps it in the database; all others find it there. One key signs at a
+//! time; the key set has those that will sign as well, and those whose tokens may still be out. When a key begins to sign
+//! and when it leaves the set is decided when keys are rotated, and stands in its row.
 //!
-//! Trap: an instance signs with the newest key that was there when it started.
+//! Trap: whoever verifies our tokens keeps the key set for a while. A key is in it for that long before it signs.
 
 pub(crate) mod access_token;
 pub mod api;
-
-use std::sync::Arc;
+pub(crate) mod rotate;
+pub(crate) mod signer;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use diesel::{
-    ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, insert_into, sql_types,
+    BoolExpressionMethods, ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, dsl::now,
+    sql_query, sql_types,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use nats::{
     contracts::{
         Never,
-        user::{AccessClaims, GetSigningKeys, JsonWebKey, JsonWebKeySet},
+        user::{GetSigningKeys, JsonWebKey, JsonWebKeySet},
     },
-    database::{Database, DatabaseError},
+    database::DatabaseError,
     invoke::CallError,
-    service::StartError,
 };
 use p256::{
     PublicKey, SecretKey,
@@ -34,8 +34,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{Users, schema::signing_key};
 
-/// Held while looking for a key and making the first one.
-const FIRST_KEY_LOCK: i64 = 0x6b_65_79;
+/// Held while looking for a key and making one.
+const LOCK: i64 = 0x6b_65_79;
 
 /// A row of `signing_key`. Not `Debug`: it holds a private key.
 #[derive(Queryable, Selectable, Insertable)]
@@ -53,11 +53,11 @@ impl SigningKey {
         Ok(Self { kid: public_half(&secret.public_key()).kid, private_key })
     }
 
-    /// All that are not retired, newest first.
-    async fn usable(connection: &mut AsyncPgConnection) -> Result<Vec<Self>, DatabaseError> {
+    /// All that are in the key set, the newest first.
+    async fn published(connection: &mut AsyncPgConnection) -> Result<Vec<Self>, DatabaseError> {
         Ok(signing_key::table
-            .filter(signing_key::retired_at.is_null())
-            .order((signing_key::created_at.desc(), signing_key::kid))
+            .filter(signing_key::retired_at.is_null().or(signing_key::retired_at.gt(now)))
+            .order((signing_key::signs_from.desc(), signing_key::kid))
             .select(Self::as_select())
             .load(connection)
             .await?)
@@ -83,61 +83,34 @@ fn public_half(key: &PublicKey) -> JsonWebKey {
     JsonWebKey { kty, crv, x, y, kid, alg: "ES256".to_owned(), key_use: "sig".to_owned() }
 }
 
-/// Signs access tokens; cheap to clone.
-#[derive(Clone)]
-pub(crate) struct Signer {
-    header: Arc<Header>,
-    key: Arc<EncodingKey>,
-}
-
-impl Signer {
-    /// The newest usable key; the first one is made here.
-    pub(crate) async fn open(database: &Database) -> Result<Self, StartError> {
-        let other = |error: &dyn std::fmt::Display| StartError::Other(format!("no key to sign tokens with: {error}"));
-        let key = newest_or_first(database).await.map_err(|error| other(&error))?;
-        Self::with(&key).map_err(|error| other(&error))
-    }
-
-    fn with(key: &SigningKey) -> jsonwebtoken::errors::Result<Self> {
-        // RFC 9068: the type keeps other JWTs of ours from passing as access tokens.
-        let header =
-            Header { typ: Some("at+jwt".to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
-        let key = EncodingKey::from_ec_pem(key.private_key.as_bytes())?;
-        Ok(Self { header: Arc::new(header), key: Arc::new(key) })
-    }
-
-    /// The token that makes these claims.
-    pub(crate) fn sign(&self, claims: &AccessClaims) -> jsonwebtoken::errors::Result<String> {
-        jsonwebtoken::encode(&self.header, claims, &self.key)
-    }
-}
-
-async fn newest_or_first(database: &Database) -> Result<SigningKey, Box<dyn std::error::Error + Send + Sync>> {
-    let mut tx = database.begin().await?;
-    // Instances that start together look one after the other, so one of them makes the key.
-    diesel::sql_query("select pg_advisory_xact_lock($1)")
-        .bind::<sql_types::BigInt, _>(FIRST_KEY_LOCK)
-        .execute(&mut *tx)
-        .await?;
-    if let Some(newest) = SigningKey::usable(&mut tx).await?.into_iter().next() {
-        newest.public()?;
-        return Ok(newest);
-    }
-    let first = SigningKey::generate()?;
-    insert_into(signing_key::table).values(&first).execute(&mut *tx).await?;
-    tx.commit().await?;
-    tracing::info!(kid = first.kid, "made the first signing key");
-    Ok(first)
+/// Has whoever makes keys do it one after the other, until the transaction ends.
+async fn one_at_a_time(connection: &mut AsyncPgConnection) -> Result<(), DatabaseError> {
+    sql_query("select pg_advisory_xact_lock($1)").bind::<sql_types::BigInt, _>(LOCK).execute(connection).await?;
+    Ok(())
 }
 
 /// The public halves of all keys that are not retired.
 async fn key_set(users: &Users) -> Result<JsonWebKeySet, DatabaseError> {
     let mut connection = users.database.connection().await?;
-    let keys = SigningKey::usable(&mut connection).await?;
+    let keys = SigningKey::published(&mut connection).await?;
     Ok(JsonWebKeySet { keys: keys.iter().map(SigningKey::public).collect::<Result<_, _>>()? })
 }
 
 /// `svc.user.get_signing_keys`: what tokens are verified with.
 pub(crate) async fn get_signing_keys(users: Users, _: GetSigningKeys) -> Result<JsonWebKeySet, CallError<Never>> {
     Ok(key_set(&users).await?)
+}
+
+/// Deletes the keys that are out of the set: nobody needs them any more, and somebody could want them.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn forget_retired_keys(users: Users) -> Result<(), DatabaseError> {
+    let mut connection = users.database.connection().await?;
+    let retired = signing_key::table.filter(signing_key::retired_at.le(now));
+    let forgotten = diesel::delete(retired).execute(&mut connection).await?;
+    if forgotten > 0 {
+        tracing::info!(forgotten, "retired signing keys are deleted");
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Profiles: what we know of a person.
 
 pub mod api;
+pub(crate) mod change_password;
 pub(crate) mod details;
 pub(crate) mod grant_role;
 pub(crate) mod roles;
@@ -25,6 +26,7 @@ pub(crate) struct Account {
     pub(crate) id: UserId,
     pub(crate) email: Email,
     pub(crate) name: Name,
+    pub(crate) email_verified_at: Option<DateTime<Utc>>,
     pub(crate) locale: Locale,
     pub(crate) roles: Roles,
     pub(crate) created_at: DateTime<Utc>,
@@ -57,6 +59,30 @@ impl NewAccount {
 impl Account {
     pub(crate) async fn find(connection: &mut AsyncPgConnection, id: UserId) -> Result<Option<Self>, DatabaseError> {
         Ok(user::table.find(id).select(Self::as_select()).first(connection).await.optional()?)
+    }
+
+    /// Keeps others from changing the account until the transaction ends; `None` when there is none. Whoever needs this and
+    /// locks on sessions, tokens or attempts, takes this one first.
+    pub(crate) async fn lock(connection: &mut AsyncPgConnection, id: UserId) -> Result<Option<UserId>, DatabaseError> {
+        Ok(user::table.find(id).select(user::id).for_no_key_update().first(connection).await.optional()?)
+    }
+
+    /// Keeps others from changing the password until the transaction ends; `None` when it is another one by now.
+    pub(crate) async fn lock_with_password(
+        connection: &mut AsyncPgConnection,
+        id: UserId,
+        password_hash: &str,
+    ) -> Result<Option<UserId>, DatabaseError> {
+        let unchanged = user::table.find(id).filter(user::password_hash.eq(password_hash));
+        Ok(unchanged.select(user::id).for_share().first(connection).await.optional()?)
+    }
+
+    /// The account with this e-mail address, in whatever case.
+    pub(crate) async fn with_email(
+        connection: &mut AsyncPgConnection,
+        email: &Email,
+    ) -> Result<Option<Self>, DatabaseError> {
+        Ok(Self::with_password_hash(connection, email).await?.map(|(account, _)| account))
     }
 
     /// The account with this e-mail address, in whatever case, and its password's hash.

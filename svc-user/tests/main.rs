@@ -9,14 +9,21 @@
 )]
 
 mod address;
+mod api_key;
 mod audit;
 mod auth;
+mod session;
 mod signing_key;
 mod user;
 
-use nats::{service::Running, types::UserId};
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
+use nats::{identity::Identity, service::Running, types::UserId};
 use serde_json::{Value, json};
-use stack::{Bed, bed::Answer};
+use stack::{
+    Bed,
+    bed::{Answer, Client},
+};
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -45,6 +52,50 @@ async fn login(bed: &Bed, email: &str, password: &str) -> Answer {
 
 async fn refresh(bed: &Bed, token: &str) -> Answer {
     bed.nobody().post("/v1/auth/refresh", &json!({"refresh_token": token})).send().await
+}
+
+/// A client of whoever got this token answer, in the session that it is of.
+async fn signed_in(bed: &Bed, answer: &Answer) -> Client {
+    let claims = verified(bed, answer).await;
+    bed.client_of(Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles })
+}
+
+/// Changes what is in the database, as time would.
+async fn sql(bed: &Bed, statement: &str) {
+    let changed = sql_query(statement).execute(&mut bed.sql("user").await).await.unwrap();
+    assert!(changed > 0, "nothing is changed by: {statement}");
+}
+
+/// As if the pauses that follow attempts were over.
+async fn pauses_are_over(bed: &Bed) {
+    sql_query("update attempt set blocked_until = now()").execute(&mut bed.sql("user").await).await.unwrap();
+}
+
+/// As if the pauses that follow attempts had just begun to be long.
+async fn pauses_are_long(bed: &Bed) {
+    sql(bed, "update attempt set blocked_until = now() + interval '10 minutes'").await;
+}
+
+/// Asserts that one has to wait, for most of ten minutes.
+fn told_to_wait(answer: &Answer) {
+    assert_eq!(answer.status, 429, "{answer}");
+    answer.problem("too_many_requests", "");
+    let seconds: u64 = answer.header("retry-after").expect("how long").parse().expect("seconds");
+    assert!((500..=600).contains(&seconds), "wait for {seconds} s");
+}
+
+/// How many rows a table has.
+async fn count(bed: &Bed, table: &str) -> i64 {
+    #[derive(diesel::QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = diesel::sql_types::BigInt)]
+        rows: i64,
+    }
+    let counted: Count = sql_query(format!("select count(*) as rows from {table}"))
+        .get_result(&mut bed.sql("user").await)
+        .await
+        .unwrap();
+    counted.rows
 }
 
 /// Whose token answer this is.

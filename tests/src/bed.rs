@@ -125,7 +125,13 @@ impl Bed {
         self.broker.settings(name).with("DATABASE_URL", self.database_url(name).await)
     }
 
-    /// Lets a process of this list connect, with its streams, consumers and buckets there.
+    /// Lets a process of this list connect as itself, with its streams, consumers and buckets there: for one that is no
+    /// service. Before the services: the server knows of it once it knows one that came later.
+    pub async fn let_in(&self, manifest: &Manifest) {
+        let _door = self.door.lock().await;
+        self.admit(manifest).await;
+    }
+
     async fn admit(&self, manifest: &Manifest) {
         let manifests = {
             let mut known = self.manifests.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,6 +13,7 @@ mod dead_letters;
 mod edge;
 mod events;
 mod generated;
+mod identity;
 mod journey;
 mod lifetime;
 mod parts;

@@ -1,15 +1,54 @@
 //! svc-user: who people are, and the keys that tokens are verified with.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
 use poem_openapi::Object;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::{Never, call, event};
-use crate::types::{Address, AddressId, Email, Locale, UserId};
+use crate::types::{Address, AddressId, ApiKeyId, Email, Locale, SessionId, UserId};
 
 event! {
     /// Someone registered.
     UserRegistered = "user" / user.registered.1, by user_id {
         /// Who.
+        user_id: UserId,
+    }
+}
+
+event! {
+    /// A session ended before its time. Its access tokens are not to be believed from now on.
+    UserSessionEnded = "user" / user.session_ended.1, by user_id {
+        /// Whose.
+        user_id: UserId,
+        /// Which.
+        session_id: SessionId,
+    }
+}
+
+event! {
+    /// An API key was revoked. It is not to be believed from now on.
+    UserApiKeyRevoked = "user" / user.api_key_revoked.1, by user_id {
+        /// Whose.
+        user_id: UserId,
+        /// Which.
+        api_key_id: ApiKeyId,
+    }
+}
+
+event! {
+    /// Someone wants to set a new password without the old one. The link for that is made when its mail is written.
+    UserPasswordResetRequested = "user" / user.password_reset_requested.1, by user_id {
+        /// Whose.
+        user_id: UserId,
+    }
+}
+
+event! {
+    /// Someone's e-mail address is to be verified. The link for that is made when its mail is written.
+    UserEmailVerificationRequested = "user" / user.email_verification_requested.1, by user_id {
+        /// Whose.
         user_id: UserId,
     }
 }
@@ -37,11 +76,44 @@ pub struct UserDetails {
 /// There is no such thing, or it is not that person's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unknown {
-    /// No user, or no address of that user, has this id.
+    /// No user, or no address of that user, has this id; no API key that is good has this hash.
     Unknown,
 }
 
 call!(GetUserDetails = "user".get_user_details -> UserDetails, or Unknown, idempotent: true);
+
+/// Asks for what a mail with a link to set a new password says. The link is made here, and ends earlier ones.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct GetPasswordResetMail {
+    /// Whose.
+    pub user_id: UserId,
+}
+
+/// Asks for what a mail with a link to verify an e-mail address says. The link is made here, and ends earlier ones.
+/// Refused when the address is verified already.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct GetEmailVerificationMail {
+    /// Whose.
+    pub user_id: UserId,
+}
+
+// Not `Debug`: the link works for whoever has it.
+/// What a mail about an account says.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct AccountMail {
+    /// Where it goes.
+    pub email: Email,
+    /// What to call the person.
+    pub name: String,
+    /// The language they read.
+    pub locale: Locale,
+    /// Path and fragment of a page of the shop. The token stands in the fragment, which no server gets to see.
+    pub link: String,
+}
+
+// Repeated, a try that was slow could end the link of a later one, which is already on its way.
+call!(GetPasswordResetMail = "user".get_password_reset_mail -> AccountMail, or Unknown, idempotent: false);
+call!(GetEmailVerificationMail = "user".get_email_verification_mail -> AccountMail, or Unknown, idempotent: false);
 
 /// Asks for one of a person's stored addresses.
 #[derive(Debug, Clone, Serialize, Deserialize, Object)]
@@ -87,6 +159,58 @@ pub struct JsonWebKey {
 }
 
 call!(GetSigningKeys = "user".get_signing_keys -> JsonWebKeySet, or Never, idempotent: true);
+
+/// The operator has access tokens signed with a new key (`argosy user rotate-keys`). Asked again while that is under way, it
+/// changes nothing.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct RotateSigningKeys {}
+
+/// Which key takes over, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct SigningKeysRotated {
+    /// The new key.
+    pub kid: String,
+    /// From when on it signs; it is published already.
+    pub signs_from: DateTime<Utc>,
+    /// Until when the keys before it are published, for the tokens that they signed.
+    pub others_until: DateTime<Utc>,
+}
+
+call!(RotateSigningKeys = "user".rotate_signing_keys -> SigningKeysRotated, or Never, idempotent: true);
+
+/// What every API key begins with.
+pub const API_KEY_PREFIX: &str = "argosy_key_";
+
+/// Asks whose an API key is, and what it may do. The key itself does not travel.
+#[derive(Debug, Clone, Serialize, Deserialize, Object)]
+pub struct VerifyApiKey {
+    /// The SHA-256 of the whole key, in base64url without padding.
+    pub hash: String,
+}
+
+impl VerifyApiKey {
+    /// The question about this key.
+    pub fn of(key: &str) -> Self {
+        Self { hash: URL_SAFE_NO_PAD.encode(Sha256::digest(key)) }
+    }
+}
+
+/// An API key that is good at this moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct VerifiedApiKey {
+    /// Which.
+    pub api_key_id: ApiKeyId,
+    /// Whose.
+    pub user_id: UserId,
+    /// What it was made for, such as `catalog:write`. It may do what its owner may, within these.
+    pub scopes: Vec<String>,
+    /// Its owner's roles at this moment.
+    pub roles: Vec<crate::identity::Role>,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+call!(VerifyApiKey = "user".verify_api_key -> VerifiedApiKey, or Unknown, idempotent: true);
 
 /// The operator gives a registered person a role (`argosy user grant`).
 #[derive(Debug, Clone, Serialize, Deserialize, Object)]

@@ -125,8 +125,12 @@ fn entry(user: &str, public_key: &str, permissions: &Permissions) -> String {
         let quoted: Vec<String> = subjects.iter().map(|subject| format!("\"{subject}\"")).collect();
         quoted.join(", ")
     };
+    let deny = match permissions.deny_publish.as_slice() {
+        [] => String::new(),
+        denied => format!(", deny: [{}]", list(denied)),
+    };
     format!(
-        "      # {user}\n      {{ nkey: {public_key}, permissions: {{\n          publish: {{ allow: [{}] }}\n          subscribe: {{ allow: [{}] }} }} }}\n",
+        "      # {user}\n      {{ nkey: {public_key}, permissions: {{\n          publish: {{ allow: [{}]{deny} }}\n          subscribe: {{ allow: [{}] }} }} }}\n",
         list(&permissions.publish),
         list(&permissions.subscribe),
     )

@@ -1,4 +1,4 @@
-//! What each user may do, from what the manifests say it does. Allow lists only.
+//! What each user may do, from what the manifests say it does. Allow lists; the one exception is [`follow`]'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::{
             RepublishEvents,
         },
         stream_of,
-        user::GrantRole,
+        user::{GrantRole, RotateSigningKeys},
     },
-    manifest::{BucketEntry, Manifest},
+    manifest::{BucketEntry, FollowEntry, Manifest},
 };
 
 /// What every service answers to the operator alone.
@@ -26,6 +26,7 @@ const DEAD_LETTERS: [&str; 4] =
 #[derive(Default)]
 struct Subjects {
     publish: BTreeSet<String>,
+    deny_publish: BTreeSet<String>,
     subscribe: BTreeSet<String>,
 }
 
@@ -39,7 +40,11 @@ impl Subjects {
     }
 
     fn done(self) -> Permissions {
-        Permissions { publish: self.publish.into_iter().collect(), subscribe: self.subscribe.into_iter().collect() }
+        Permissions {
+            publish: self.publish.into_iter().collect(),
+            deny_publish: self.deny_publish.into_iter().collect(),
+            subscribe: self.subscribe.into_iter().collect(),
+        }
     }
 }
 
@@ -86,6 +91,9 @@ fn service(manifest: &Manifest, all: &[Manifest]) -> Permissions {
         subjects.publish(format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"));
         subjects.publish(format!("$JS.ACK.{stream}.{durable}.>"));
     }
+    for entry in &manifest.follows {
+        follow(entry, all, &mut subjects);
+    }
     for bucket in &manifest.buckets {
         use_bucket(bucket, &mut subjects);
     }
@@ -118,6 +126,17 @@ fn answering(manifest: &Manifest, all: &[Manifest], subjects: &mut Subjects) {
     }
     for caller in [OPERATOR, DEBUG] {
         subjects.publish(format!("{}.>", inbox_prefix(caller)));
+    }
+}
+
+/// Consumers of these subjects alone, of whatever name: the server sees to it that a consumer has the filter of the subject it
+/// is made on. Not of the name of a durable one, which would be given that filter.
+fn follow(entry: &FollowEntry, all: &[Manifest], subjects: &mut Subjects) {
+    let FollowEntry { stream, filter, .. } = entry;
+    subjects.publish(format!("$JS.API.CONSUMER.CREATE.{stream}.*.{filter}"));
+    subjects.publish(format!("$JS.FC.{stream}.>"));
+    for consumer in all.iter().flat_map(|manifest| &manifest.consumes).filter(|consumer| consumer.stream == *stream) {
+        subjects.deny_publish.insert(format!("$JS.API.CONSUMER.CREATE.{stream}.{}.>", consumer.durable));
     }
 }
 
@@ -163,6 +182,7 @@ fn operator(manifests: &[Manifest]) -> Permissions {
         subjects.publish(subject);
     }
     subjects.publish(GrantRole::subject());
+    subjects.publish(RotateSigningKeys::subject());
     for service in manifests.iter().filter(|manifest| !manifest.forwards) {
         for verb in OPERATIONS.into_iter().chain(DEAD_LETTERS) {
             subjects.publish(format!("svc.{}.{verb}", service.service));

@@ -36,7 +36,7 @@ pub struct NotificationView {
     user_id: Option<UserId>,
     /// How it travels: `email`.
     channel: String,
-    /// What it is about: `welcome`, `order_confirmed`, `order_canceled`, `invoice`.
+    /// What it is about: `welcome`, `email_verification`, `password_reset`, `order_confirmed`, `order_canceled`, `invoice`.
     template: String,
     /// Its subject.
     subject: String,

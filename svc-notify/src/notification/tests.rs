@@ -10,6 +10,7 @@ use nats::{
 use serde_json::json;
 
 use super::{
+    account_mail::AccountMailData,
     invoice::InvoiceMailData,
     order_canceled::CanceledMail,
     order_mail::{OrderMail, Reader},
@@ -75,9 +76,15 @@ fn mails(templates: &Templates, locale: &str, article: &str, name: &str) -> Vec<
             .public_url()
             .at("/v1/invoices/inv_01h455vb4pex5vsknk084sn02q/documents/pdf?token=a&b=c"),
     };
+    let account = |template, page: &str| {
+        let link_url = templates.public_url().at(&format!("{page}#token=abc-_1"));
+        templates.render(template, &locale, &AccountMailData { name: text::name(name), link_url })
+    };
     let render = |template, mail: Result<Mail, _>| -> (Template, Mail) { (template, mail.unwrap()) };
     vec![
         render(Template::Welcome, templates.render(Template::Welcome, &locale, &Welcome { name: text::name(name) })),
+        render(Template::EmailVerification, account(Template::EmailVerification, "/verify-email")),
+        render(Template::PasswordReset, account(Template::PasswordReset, "/password-reset")),
         render(Template::OrderConfirmed, templates.render(Template::OrderConfirmed, &locale, &order())),
         render(
             Template::OrderCanceled,
@@ -117,8 +124,14 @@ fn a_mail_says_what_its_reader_needs() {
         let (_, mail) = mails.iter().find(|(template, _)| *template == wanted).unwrap();
         (mail.subject.clone(), mail.html.clone(), mail.text.clone())
     };
-    let expected: [(Template, &str, &[&str]); 4] = [
+    let expected: [(Template, &str, &[&str]); 6] = [
         (Template::Welcome, "Willkommen bei Argosy, Ada Lovelace", &["https://shop.example/"]),
+        (Template::EmailVerification, "Bitte bestätigen Sie Ihre E-Mail-Adresse", &["24 Stunden", "Argosy"]),
+        (
+            Template::PasswordReset,
+            "Neues Passwort festlegen",
+            &["eine Stunde", "überall abgemeldet", "Sie waren es nicht?"],
+        ),
         (
             Template::OrderConfirmed,
             "Bestellung A-100023 ist bestätigt",
@@ -156,6 +169,9 @@ fn a_mail_says_what_its_reader_needs() {
     // As an attribute of HTML, the same address.
     let attribute = link.replace('&', "&amp;").replace('=', "&#x3D;");
     assert!(html.contains(&format!("href=\"{attribute}\"")), "{html}");
+    let (_, html, text) = said(Template::PasswordReset);
+    assert!(text.contains("https://shop.example/password-reset#token=abc-_1"), "{text}");
+    assert!(html.contains("href=\"https://shop.example/password-reset#token&#x3D;abc-_1\""), "{html}");
     assert!(!said(Template::OrderConfirmed).1.contains("1234567"), "a mail shows the telephone number");
 }
 

@@ -1,5 +1,6 @@
 //! Notifications: writing them, sending them, showing them.
 
+mod account;
 mod audit;
 mod forget;
 mod given;

@@ -6,6 +6,8 @@ create table "user" (
     -- As the person wrote it, its domain in lower case.
     email text not null check (length(email) <= 254 and position('@' in email) > 1),
     name text not null check (char_length(name) between 1 and 200),
+    -- When a link that was sent there came back; null until then.
+    email_verified_at timestamptz,
     -- Argon2id in PHC form: the parameters stand in it, so they can rise later.
     password_hash text not null check (password_hash like '$argon2id$%'),
     -- BCP 47.
@@ -25,12 +27,15 @@ create table session (
     user_id uuid not null references "user" (id) on delete cascade,
     created_at timestamptz not null default now(),
     last_used_at timestamptz not null default now(),
+    -- What signed in, as it says of itself (`User-Agent`).
+    user_agent text check (char_length(user_agent) between 1 and 200),
     ended_at timestamptz,
-    -- `reuse`: a refresh token came twice, so somebody else may hold it.
-    end_reason text check (end_reason in ('logout', 'reuse')),
+    -- `reuse`: a refresh token came again, so somebody else may hold it. `revoked`: from another session of the same person.
+    -- `displaced`: by newer ones, of which there may be only so many.
+    end_reason text check (end_reason in ('logout', 'reuse', 'revoked', 'password_change', 'password_reset', 'displaced')),
     check ((ended_at is null) = (end_reason is null))
 );
-create index session_user_id on session (user_id);
+create index session_user_id on session (user_id, id);
 create index session_last_used_at on session (last_used_at);
 
 -- The right to go on with a session, once. What is stored cannot be presented: it is a hash.
@@ -42,7 +47,11 @@ create table refresh_token (
     created_at timestamptz not null default now(),
     expires_at timestamptz not null,
     consumed_at timestamptz,
-    check ((state = 'consumed') = (consumed_at is not null))
+    -- With it and the token itself, which is not kept, the token's successor can be computed once more, for a client that did
+    -- not get it. Gone as soon as the successor is consumed.
+    successor_salt bytea check (octet_length(successor_salt) = 32),
+    check ((state = 'consumed') = (consumed_at is not null)),
+    check (state = 'consumed' or successor_salt is null)
 );
 create index refresh_token_session_id on refresh_token (session_id);
 -- A session goes on in one line, never in two.
@@ -55,9 +64,55 @@ create table signing_key (
     -- PKCS #8, PEM. Whoever reads this column can sign in as anyone.
     private_key text not null,
     created_at timestamptz not null default now(),
+    -- From then on tokens are signed with it, until the next one's time has come. It is in the key set before.
+    signs_from timestamptz not null default now(),
     -- From then on it is not in the key set: whoever reads the set again takes no token that it signed.
-    retired_at timestamptz
+    retired_at timestamptz,
+    check (retired_at >= signs_from)
 );
+
+-- Attempts of late for one e-mail address, whether it is somebody's or nobody's: how long the next one has to wait.
+create table attempt (
+    -- SHA-256 of the address in lower case: what was typed by mistake is not kept.
+    email_hash bytea not null check (octet_length(email_hash) = 32),
+    -- `sign_in` counts what failed, the others each mail that was asked for.
+    purpose text not null check (purpose in ('sign_in', 'password_reset', 'email_verification')),
+    attempts integer not null check (attempts > 0),
+    last_at timestamptz not null default now(),
+    -- Until then no attempt counts.
+    blocked_until timestamptz not null,
+    primary key (email_hash, purpose)
+);
+create index attempt_last_at on attempt (last_at);
+
+-- The right to do something once, for whoever reads a person's mail. A new one takes the place of the one before.
+create table mail_token (
+    user_id uuid not null references "user" (id) on delete cascade,
+    purpose text not null check (purpose in ('password_reset', 'email_verification')),
+    -- SHA-256 of the token.
+    hash bytea not null unique check (octet_length(hash) = 32),
+    created_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    primary key (user_id, purpose)
+);
+create index mail_token_expires_at on mail_token (expires_at);
+
+-- What a person's programs sign in with.
+create table api_key (
+    id uuid primary key,
+    user_id uuid not null references "user" (id) on delete cascade,
+    name text not null check (char_length(name) between 1 and 100),
+    -- SHA-256 of the whole key, its beginning included.
+    hash bytea not null unique check (octet_length(hash) = 32),
+    -- What it is for, such as `catalog:write`.
+    scopes text[] not null check (cardinality(scopes) between 1 and 32 and array_position(scopes, null) is null),
+    created_at timestamptz not null default now(),
+    -- To the minute.
+    last_used_at timestamptz,
+    expires_at timestamptz not null
+);
+create index api_key_user_id on api_key (user_id, id);
+create index api_key_expires_at on api_key (expires_at);
 
 -- A postal address that a person keeps for the next order; an order copies it.
 create table address (

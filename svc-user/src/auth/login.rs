@@ -7,8 +7,15 @@ use nats::{
 use poem_openapi::Object;
 use serde::Deserialize;
 
-use super::TokenAnswer;
-use crate::{Users, session::Session, user::Account};
+use super::{
+    TokenAnswer,
+    attempts::{Attempts, Purpose},
+};
+use crate::{
+    Users,
+    session::{Session, user_agent::UserAgent},
+    user::Account,
+};
 
 // Not `Debug`: it holds a password.
 /// Who signs in.
@@ -24,15 +31,30 @@ pub(crate) struct Credentials {
     password: Secret<String>,
 }
 
-/// Opens a session. An unknown account takes as long as a wrong password, and gets the same answer.
-pub(crate) async fn login(users: &Users, credentials: Credentials) -> Result<TokenAnswer, Problem> {
-    let found = Account::with_password_hash(&mut *users.database.connection().await?, &credentials.email).await?;
-    let (account, hash) = found.unzip();
-    let right = users.passwords.verify(credentials.password, hash).await?;
-    let account = account.filter(|_| right).ok_or_else(wrong)?;
+/// Opens a session. An unknown account takes as long as a wrong password, gets the same answer, and makes wait as long.
+pub(crate) async fn login(
+    users: &Users,
+    credentials: Credentials,
+    user_agent: &UserAgent,
+) -> Result<TokenAnswer, Problem> {
+    let attempts = Attempts::of(&credentials.email, Purpose::SignIn);
+    let (account, hash) = {
+        let mut connection = users.database.connection().await?;
+        attempts.check(&mut connection).await?;
+        Account::with_password_hash(&mut connection, &credentials.email).await?.unzip()
+    };
+    // Hashing takes a while; nobody's connection waits for it.
+    let right = users.passwords.verify(credentials.password, hash.clone()).await?;
+    let Some((account, hash)) = account.zip(hash).filter(|_| right) else {
+        attempts.failed(&mut *users.database.connection().await?).await?;
+        return Err(wrong());
+    };
 
     let mut tx = users.database.begin().await?;
-    let (session, refresh_token) = Session::open(&mut tx, account.id).await?;
+    // A password that was changed meanwhile has ended the sessions that were there: this one must not come after.
+    Account::lock_with_password(&mut tx, account.id, &hash).await?.ok_or_else(wrong)?;
+    attempts.succeeded(&mut tx).await?;
+    let (session, refresh_token) = Session::open(&mut tx, account.id, user_agent).await?;
     let answer = TokenAnswer::of(users, account, &session, refresh_token)?;
     tx.commit().await?;
     Ok(answer)

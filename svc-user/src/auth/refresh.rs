@@ -1,8 +1,8 @@
 //! `POST /v1/auth/refresh`: a refresh token is exchanged for the next token answer, once (RFC 9700, 4.14).
 //!
 //! A token that comes a second time ends its session: either the holder or a thief had it first, and there is no telling
-//! which. That also hits a client that sends one token twice at the same time, or repeats a request whose answer was lost;
-//! it has to sign in again. A grace period for the token just consumed is not there yet.
+//! which. The exception is the token that was exchanged last, for ten seconds and as long as nobody has used what it brought:
+//! clients repeat requests whose answers were lost, and send one token twice at once. It brings the same refresh token again.
 
 use nats::{
     problem::{Code, Problem},
@@ -14,7 +14,11 @@ use serde::Deserialize;
 use super::TokenAnswer;
 use crate::{
     Users,
-    session::{EndReason, Session, refresh_token},
+    session::{
+        EndReason, Session,
+        refresh_token::{self, Exchanged},
+    },
+    token::Token,
     user::Account,
 };
 
@@ -32,23 +36,27 @@ pub(crate) struct Refresh {
 
 /// Consumes the token and issues its successor; roles are read anew.
 pub(crate) async fn refresh(users: &Users, refresh: Refresh) -> Result<TokenAnswer, Problem> {
-    let hash = refresh_token::hash_of(&refresh.refresh_token).ok_or_else(rejected)?;
+    let token = Token::parse(&refresh.refresh_token).ok_or_else(rejected)?;
     let mut tx = users.database.begin().await?;
-    let Some(session_id) = refresh_token::consume(&mut tx, &hash).await? else {
-        if let Some(session_id) = refresh_token::consumed_before(&mut tx, &hash).await? {
+    let (session_id, successor, again) = match refresh_token::exchange(&mut tx, &token).await? {
+        Exchanged::For { session_id, successor, again } => (session_id, successor, again),
+        Exchanged::Reused(session_id) => {
             let ended = Session::end(&mut tx, session_id, EndReason::Reuse).await?;
             tx.commit().await?;
             if ended {
                 tracing::warn!(%session_id, "a refresh token came a second time; its session is ended");
             }
+            return Err(rejected());
         }
-        return Err(rejected());
+        Exchanged::Nothing => return Err(rejected()),
     };
     // Whoever ends the session at this moment waits for us, or we for them.
     let session = Session::touch(&mut tx, session_id).await?.ok_or_else(rejected)?;
     let account = Account::find(&mut tx, session.user_id).await?.ok_or_else(rejected)?;
-    let refresh_token = refresh_token::issue(&mut tx, &session).await?;
-    let answer = TokenAnswer::of(users, account, &session, refresh_token)?;
+    if !again {
+        refresh_token::store(&mut tx, &session, &successor).await?;
+    }
+    let answer = TokenAnswer::of(users, account, &session, successor.text())?;
     tx.commit().await?;
     Ok(answer)
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/auth/register`: a person becomes a user, and is signed in.
 
 use nats::{
-    contracts::user::UserRegistered,
+    contracts::user::{UserEmailVerificationRequested, UserRegistered},
     problem::{Code, Problem},
     types::{Email, Locale, Name, Secret, UserId},
 };
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{TokenAnswer, password};
 use crate::{
     Users,
-    session::Session,
+    session::{Session, user_agent::UserAgent},
     user::{Account, NewAccount},
 };
 
@@ -33,11 +33,15 @@ pub(crate) struct Registration {
     locale: Option<Locale>,
 }
 
-/// Account, first session and `user.registered` commit together.
+/// Account, first session, `user.registered` and the wish for a mail that verifies the address commit together.
 ///
 /// There is no `Idempotency-Key` here: its stored answer would be a token in plain text, and the address itself keeps a
 /// repeat from having an effect.
-pub(crate) async fn register(users: &Users, registration: Registration) -> Result<TokenAnswer, Problem> {
+pub(crate) async fn register(
+    users: &Users,
+    registration: Registration,
+    user_agent: &UserAgent,
+) -> Result<TokenAnswer, Problem> {
     let Registration { email, password, name, locale } = registration;
     // A taken address need not cost a hash; whether it is still free, the insert decides.
     if Account::exists(&mut *users.database.connection().await?, &email).await? {
@@ -48,8 +52,9 @@ pub(crate) async fn register(users: &Users, registration: Registration) -> Resul
 
     let mut tx = users.database.begin().await?;
     let account = new.insert(&mut tx).await?.ok_or_else(taken)?;
-    let (session, refresh_token) = Session::open(&mut tx, account.id).await?;
+    let (session, refresh_token) = Session::open(&mut tx, account.id, user_agent).await?;
     tx.record(&UserRegistered { user_id: account.id }).await?;
+    tx.record(&UserEmailVerificationRequested { user_id: account.id }).await?;
     let answer = TokenAnswer::of(users, account, &session, refresh_token)?;
     tx.commit().await?;
     Ok(answer)

@@ -7,7 +7,7 @@ use diesel::{
 };
 use diesel_async::RunQueryDsl;
 use nats::{
-    http::{Body, Listed},
+    http::{Body, Listed, NoContent},
     identity::{Role, Staff, User},
     problem::Problem,
     types::{Cursor, Email, Limit, Locale, Name, Page, Text, UserId},
@@ -16,7 +16,10 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, Tags, param::Query};
 use serde::{Deserialize, Serialize};
 
-use super::Account;
+use super::{
+    Account,
+    change_password::{self, PasswordChange},
+};
 use crate::{Users, schema::user};
 
 #[derive(Tags)]
@@ -32,6 +35,8 @@ pub struct UserProfile {
     id: UserId,
     /// Where mail goes, and what one signs in with.
     email: Email,
+    /// Whether a link that was sent there came back.
+    email_verified: bool,
     /// What to call them.
     name: Name,
     /// The language they read.
@@ -44,8 +49,9 @@ pub struct UserProfile {
 
 impl From<Account> for UserProfile {
     fn from(account: Account) -> Self {
-        let Account { id, email, name, locale, roles, created_at } = account;
-        Self { id, email, name, locale, roles: roles.to_vec(), created_at }
+        let Account { id, email, name, email_verified_at, locale, roles, created_at } = account;
+        let email_verified = email_verified_at.is_some();
+        Self { id, email, email_verified, name, locale, roles: roles.to_vec(), created_at }
     }
 }
 
@@ -95,6 +101,20 @@ impl UserApi {
             .optional()?;
         let account = changed.ok_or_else(|| Problem::not_found("user"))?;
         Ok(Body(account.into()))
+    }
+
+    /// Change one's own password
+    ///
+    /// Needs the current one, and ends every other session. A current password that is wrong makes wait, as at sign-in.
+    #[oai(path = "/me/password", method = "put", operation_id = "change_password")]
+    async fn change_password(
+        &self,
+        Data(users): Data<&Users>,
+        User(identity): User,
+        Body(change): Body<PasswordChange>,
+    ) -> Result<NoContent, Problem> {
+        change_password::change_password(users, &identity, change).await?;
+        Ok(NoContent)
     }
 
     /// List the people with an account

@@ -5,11 +5,10 @@ use diesel_async::RunQueryDsl;
 use nats::contracts::operations::AuditCheck;
 use stack::Bed;
 
-use crate::{PASSWORD, login, refresh, register, start};
+use crate::{PASSWORD, login, refresh, register, sql, start};
 
-async fn sql(bed: &Bed, statement: &str) {
-    let changed = sql_query(statement).execute(&mut bed.sql("user").await).await.unwrap();
-    assert!(changed > 0 || statement.starts_with("drop"), "nothing is changed by: {statement}");
+async fn drop_index(bed: &Bed, name: &str) {
+    sql_query(format!("drop index {name}")).execute(&mut bed.sql("user").await).await.unwrap();
 }
 
 /// The one invariant that does not hold.
@@ -26,7 +25,8 @@ async fn what_people_do_breaks_no_invariant() {
     let first = register(&bed, "ada@example.com").await;
     register(&bed, "bob@example.com").await;
     let next = refresh(&bed, &first.text("/refresh_token")).await;
-    assert_eq!(next.status, 200, "{next}");
+    assert_eq!(refresh(&bed, &first.text("/refresh_token")).await.status, 200, "again, a moment later");
+    assert_eq!(refresh(&bed, &next.text("/refresh_token")).await.status, 200);
     login(&bed, "ada@example.com", PASSWORD).await;
     assert_eq!(refresh(&bed, &first.text("/refresh_token")).await.status, 401, "it ends its session");
     assert_eq!(bed.broken_invariants("user").await, []);
@@ -41,7 +41,7 @@ async fn a_session_that_cannot_go_on_or_goes_on_twice_is_found() {
     assert!(stuck.violations[0].ends_with("has 0 tokens that work"), "{stuck:?}");
 
     sql(&bed, "update refresh_token set state = 'active', consumed_at = null").await;
-    sql(&bed, "drop index refresh_token_active").await;
+    drop_index(&bed, "refresh_token_active").await;
     let copy = "insert into refresh_token (hash, session_id, expires_at)
                 select sha256(hash), session_id, expires_at from refresh_token";
     sql(&bed, copy).await;
@@ -62,7 +62,7 @@ async fn accounts_that_share_an_address_are_found_without_telling_it() {
     let (bed, _running) = start().await;
     register(&bed, "ada@example.com").await;
     register(&bed, "bob@example.com").await;
-    sql(&bed, "drop index user_email").await;
+    drop_index(&bed, "user_email").await;
     sql(&bed, "update \"user\" set email = 'ADA@example.com' where email like 'bob%'").await;
     let shared = the_broken_one(&bed, "belongs to one account").await;
     assert!(shared.violations[0].starts_with("usr_"), "{shared:?}");

@@ -1,9 +1,11 @@
 use std::time::{Duration, Instant};
 
+use diesel::sql_query;
+use diesel_async::RunQueryDsl;
 use serde_json::json;
 use stack::Bed;
 
-use crate::{PASSWORD, login, refresh, register, start, user_of, verified};
+use crate::{PASSWORD, count, login, pauses_are_over, refresh, register, start, user_of, verified};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_right_password_opens_a_session_of_its_own() {
@@ -42,6 +44,7 @@ async fn it_is_not_told_whether_the_account_or_the_password_is_wrong() {
         answer.problem("bad_credentials", "");
         answer.json["request_id"] = json!(null);
         answers.push(answer.json);
+        pauses_are_over(&bed).await;
     }
     answers.dedup();
     assert_eq!(answers.len(), 1, "all answers are the same: {answers:?}");
@@ -57,12 +60,33 @@ async fn an_unknown_account_takes_as_long_as_a_wrong_password() {
             let started = Instant::now();
             login(&bed, email, "wrong horse battery").await.problem("bad_credentials", "");
             best = best.min(started.elapsed());
+            pauses_are_over(&bed).await;
         }
         best
     };
     let (known, unknown) = (fastest("ada@example.com").await, fastest("nobody@example.com").await);
     // Without the decoy it is a fraction: a hash takes many times what all the rest does.
     assert!(unknown * 2 > known, "known {known:?}, unknown {unknown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_changed_at_this_moment_opens_no_session() {
+    let (bed, _running) = start().await;
+    register(&bed, "ada@example.com").await;
+    let mut changing = bed.sql("user").await;
+    for statement in ["begin", "update \"user\" set password_hash = password_hash || 'x'"] {
+        sql_query(statement).execute(&mut changing).await.unwrap();
+    }
+    let (client, body) = (bed.nobody(), json!({"email": "ada@example.com", "password": PASSWORD}));
+    let signing_in = tokio::spawn(async move { client.post("/v1/auth/login", &body).send().await });
+    bed.wait_for("the sign-in to wait for the change", async || {
+        let waiting = "pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+        (count(&bed, waiting).await > 0).then_some(())
+    })
+    .await;
+    sql_query("commit").execute(&mut changing).await.unwrap();
+    signing_in.await.unwrap().problem("bad_credentials", "");
+    assert_eq!(count(&bed, "session").await, 1, "the one of registering");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,15 +1,7 @@
-use diesel::sql_query;
-use diesel_async::RunQueryDsl;
 use nats::{contracts::user::GrantRole, identity::Role};
 use serde_json::json;
-use stack::Bed;
 
-use crate::{PASSWORD, login, refresh, register, start, verified};
-
-async fn sql(bed: &Bed, statement: &str) {
-    let changed = sql_query(statement).execute(&mut bed.sql("user").await).await.unwrap();
-    assert!(changed > 0, "{statement}");
-}
+use crate::{PASSWORD, count, login, refresh, register, signed_in, sql, start, verified};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_token_works_once_and_brings_the_next() {
@@ -31,7 +23,7 @@ async fn each_token_works_once_and_brings_the_next() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_comes_twice_ends_its_session_and_no_other() {
+async fn a_token_that_comes_again_after_its_successor_was_used_ends_its_session_and_no_other() {
     let (bed, _running) = start().await;
     let first = register(&bed, "ada@example.com").await;
     let elsewhere = login(&bed, "ada@example.com", PASSWORD).await;
@@ -40,7 +32,7 @@ async fn a_token_that_comes_twice_ends_its_session_and_no_other() {
     assert_eq!(third.status, 200, "{third}");
 
     let stolen = refresh(&bed, &first.text("/refresh_token")).await;
-    assert_eq!(stolen.status, 401, "an old token: {stolen}");
+    assert_eq!(stolen.status, 401, "an old token, however young: {stolen}");
     stolen.problem("unauthenticated", "");
     refresh(&bed, &third.text("/refresh_token")).await.problem("unauthenticated", "");
     refresh(&bed, &first.text("/refresh_token")).await.problem("unauthenticated", "");
@@ -49,15 +41,72 @@ async fn a_token_that_comes_twice_ends_its_session_and_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_two_at_once_one_wins_and_the_session_ends() {
+async fn a_client_that_did_not_get_the_answer_asks_again_and_gets_the_same_token() {
+    let (bed, _running) = start().await;
+    let first = register(&bed, "ada@example.com").await;
+    let second = refresh(&bed, &first.text("/refresh_token")).await;
+    let again = refresh(&bed, &first.text("/refresh_token")).await;
+    assert_eq!(again.status, 200, "{again}");
+    assert_eq!(again.text("/refresh_token"), second.text("/refresh_token"));
+    assert_eq!(verified(&bed, &again).await.sid, verified(&bed, &first).await.sid);
+    let third = refresh(&bed, &again.text("/refresh_token")).await;
+    assert_eq!(third.status, 200, "the session goes on: {third}");
+    let once_more = refresh(&bed, &second.text("/refresh_token")).await;
+    assert_eq!(once_more.text("/refresh_token"), third.text("/refresh_token"), "each in its turn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_each_gets_the_one_successor() {
+    let (bed, _running) = start().await;
+    let _other = bed.run(svc_user::service()).await;
+    let first = register(&bed, "ada@example.com").await.text("/refresh_token");
+    let crowd: Vec<_> = (0..8)
+        .map(|_| {
+            let (client, body) = (bed.nobody(), json!({"refresh_token": first}));
+            tokio::spawn(async move { client.post("/v1/auth/refresh", &body).send().await })
+        })
+        .collect();
+    let mut successors = Vec::new();
+    for one in crowd {
+        let answer = one.await.unwrap();
+        assert_eq!(answer.status, 200, "{answer}");
+        successors.push(answer.text("/refresh_token"));
+    }
+    successors.dedup();
+    assert_eq!(successors.len(), 1, "one token, one successor");
+    assert_eq!(count(&bed, "refresh_token").await, 2);
+    assert_eq!(refresh(&bed, &successors[0]).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ten_seconds_a_token_that_comes_again_ends_its_session() {
     let (bed, _running) = start().await;
     let first = register(&bed, "ada@example.com").await.text("/refresh_token");
-    let (one, other) = tokio::join!(refresh(&bed, &first), refresh(&bed, &first));
-    let mut statuses = [one.status, other.status];
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 401], "one token, one successor");
-    let winner = if one.status == 200 { one } else { other };
-    refresh(&bed, &winner.text("/refresh_token")).await.problem("unauthenticated", "");
+    let second = refresh(&bed, &first).await.text("/refresh_token");
+    sql(&bed, "update refresh_token set consumed_at = now() - interval '11 seconds' where state = 'consumed'").await;
+    refresh(&bed, &first).await.problem("unauthenticated", "");
+    refresh(&bed, &second).await.problem("unauthenticated", "");
+    sql(&bed, "update session set last_used_at = now() where end_reason = 'reuse'").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_brings_an_ended_session_back() {
+    let (bed, _running) = start().await;
+    let answer = register(&bed, "ada@example.com").await;
+    let first = answer.text("/refresh_token");
+    assert_eq!(refresh(&bed, &first).await.status, 200);
+    assert_eq!(signed_in(&bed, &answer).await.post("/v1/auth/logout", &json!({})).send().await.status, 204);
+    refresh(&bed, &first).await.problem("unauthenticated", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_last_exchange_can_be_computed_again() {
+    let (bed, _running) = start().await;
+    let mut last = register(&bed, "ada@example.com").await;
+    for _ in 0..3 {
+        last = refresh(&bed, &last.text("/refresh_token")).await;
+        assert_eq!(count(&bed, "refresh_token where successor_salt is not null").await, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,11 +120,6 @@ async fn an_expired_token_is_refused_and_ends_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_that_nobody_used_for_a_lifetime_are_forgotten() {
-    #[derive(diesel::QueryableByName)]
-    struct Count {
-        #[diesel(sql_type = diesel::sql_types::BigInt)]
-        rows: i64,
-    }
     let (bed, running) = start().await;
     register(&bed, "ada@example.com").await;
     sql(&bed, "update session set last_used_at = now() - interval '31 days'").await;
@@ -84,9 +128,7 @@ async fn sessions_that_nobody_used_for_a_lifetime_are_forgotten() {
     running.stop().await;
     let _again = bed.run(svc_user::service()).await;
     bed.wait_for("the old session to go", async || {
-        let statement = "select count(*) as rows from refresh_token join session on session.id = session_id";
-        let left: Count = sql_query(statement).get_result(&mut bed.sql("user").await).await.unwrap();
-        (left.rows == 1).then_some(())
+        (count(&bed, "refresh_token join session on session.id = session_id").await == 1).then_some(())
     })
     .await;
     assert_eq!(refresh(&bed, &kept).await.status, 200, "the other one is still good");

@@ -1,10 +1,12 @@
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
-use nats::{contracts::user::UserRegistered, identity::Role};
+use nats::{
+    contracts::user::{UserEmailVerificationRequested, UserRegistered},
+    identity::Role,
+};
 use serde_json::json;
-use stack::Bed;
 
-use crate::{PASSWORD, register, registration, start, user_of, verified};
+use crate::{PASSWORD, count, register, registration, start, user_of, verified};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_registers_is_signed_in() {
@@ -15,13 +17,14 @@ async fn who_registers_is_signed_in() {
     assert_eq!(answer.header("location"), Some("/v1/users/me"));
     assert_eq!(answer.header("cache-control"), Some("no-store"), "tokens stay out of caches");
     assert_eq!(answer.at("/user/email"), "Ada@example.com");
+    assert_eq!(answer.at("/user/email_verified"), false);
     assert_eq!(answer.at("/user/name"), "Ada");
     assert_eq!(answer.at("/user/locale"), "de-DE");
     assert_eq!(answer.at("/user/roles"), &json!(["customer"]));
     assert_eq!(answer.at("/token_type"), "Bearer");
     assert_eq!(answer.at("/expires_in"), 600);
     let (user, fields) = (answer.at("/user").as_object().unwrap(), answer.json.as_object().unwrap());
-    assert_eq!((user.len(), fields.len()), (6, 5), "nothing else is told: {answer}");
+    assert_eq!((user.len(), fields.len()), (7, 5), "nothing else is told: {answer}");
 
     let id = user_of(&answer);
     let claims = verified(&bed, &answer).await;
@@ -30,6 +33,8 @@ async fn who_registers_is_signed_in() {
 
     let event = bed.event::<UserRegistered>(|event| event.user_id == id).await;
     assert_eq!(serde_json::to_value(event).unwrap(), json!({"user_id": id}), "no personal data in events");
+    let event = bed.event::<UserEmailVerificationRequested>(|event| event.user_id == id).await;
+    assert_eq!(serde_json::to_value(event).unwrap(), json!({"user_id": id}), "no token in events");
     let me = bed.customer_with_id(id).get("/v1/users/me").send().await;
     assert_eq!(me.json, *answer.at("/user"));
 }
@@ -44,7 +49,7 @@ async fn an_address_has_one_account_whatever_its_case() {
         again.problem("conflict", "/email");
         assert!(!again.to_string().to_lowercase().contains("ada@"), "the address is not repeated: {again}");
     }
-    assert_eq!(count(&bed, "event_log").await, 1, "a refused registration is no event");
+    assert_eq!(count(&bed, "event_log").await, 2, "a refused registration is no event");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -63,7 +68,7 @@ async fn of_many_at_once_one_gets_the_address() {
     assert_eq!(statuses, [201, 409, 409, 409, 409, 409]);
     assert_eq!(count(&bed, "\"user\"").await, 1);
     assert_eq!(count(&bed, "session").await, 1, "whoever lost left nothing half-written");
-    assert_eq!(count(&bed, "event_log").await, 1);
+    assert_eq!(count(&bed, "event_log").await, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -121,23 +126,10 @@ async fn neither_password_nor_token_can_be_read_from_the_database() {
     .load(&mut bed.sql("user").await)
     .await
     .unwrap();
-    assert_eq!(rows.len(), 4, "a user, a session, a refresh token, an event");
+    assert_eq!(rows.len(), 5, "a user, a session, a refresh token, two events");
     for Row { all } in rows {
         for secret in [PASSWORD, &answer.text("/refresh_token"), &answer.text("/access_token")] {
             assert!(!all.contains(secret), "{all}");
         }
     }
-}
-
-async fn count(bed: &Bed, table: &str) -> i64 {
-    #[derive(QueryableByName)]
-    struct Count {
-        #[diesel(sql_type = sql_types::BigInt)]
-        rows: i64,
-    }
-    let counted: Count = sql_query(format!("select count(*) as rows from {table}"))
-        .get_result(&mut bed.sql("user").await)
-        .await
-        .unwrap();
-    counted.rows
 }

@@ -1,3 +1,5 @@
+mod rotate;
+
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
 use nats::contracts::user::GetSigningKeys;

@@ -1,3 +1,4 @@
+mod change_password;
 mod details;
 mod grant_role;
 mod list;

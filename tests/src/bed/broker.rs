@@ -196,8 +196,10 @@ impl Broker {
 
 /// What these services need, with a stream for each that one of them takes events from.
 fn topology(manifests: &[Manifest]) -> Topology {
-    let gateway = Manifest { service: "gateway".to_owned(), forwards: true, ..Manifest::default() };
-    let all: Vec<Manifest> = manifests.iter().cloned().chain([gateway]).collect();
+    let mut all = manifests.to_vec();
+    if !all.iter().any(|manifest| manifest.forwards) {
+        all.push(Manifest { service: "gateway".to_owned(), forwards: true, ..Manifest::default() });
+    }
     let mut topology = Topology::of(&all);
     for consumer in &topology.consumers {
         if !topology.streams.iter().any(|stream| stream.name == consumer.stream) {
@@ -218,7 +220,8 @@ fn topology(manifests: &[Manifest]) -> Topology {
             }
         }
     }
-    let everything = Permissions { publish: vec![">".to_owned()], subscribe: vec![">".to_owned()] };
+    let everything =
+        Permissions { publish: vec![">".to_owned()], subscribe: vec![">".to_owned()], ..Permissions::default() };
     topology.users.insert(ALL.to_owned(), everything);
     topology
 }

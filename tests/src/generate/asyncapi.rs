@@ -1,6 +1,6 @@
 //! The AsyncAPI 3.0 document: every event and every call, with its schema.
 
-use nats::manifest::{Manifest, Schema};
+use nats::manifest::{FollowEntry, Manifest, Schema};
 use serde_json::{Map, Value, json};
 
 use super::openapi::collect;
@@ -39,6 +39,9 @@ pub(super) fn document(manifests: &[Manifest]) -> Result<Value> {
                 fields.insert("x-durable".to_owned(), json!(consumer.durable));
             }
             operations.insert(format!("{service}.consumes.{}", consumer.durable), taken);
+        }
+        for FollowEntry { event_type, .. } in &manifest.follows {
+            operations.insert(format!("{service}.follows.{event_type}"), operation("receive", event_type, None));
         }
     }
     Ok(json!({

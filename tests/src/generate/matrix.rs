@@ -24,14 +24,17 @@ pub(super) fn page(manifests: &[Manifest]) -> String {
             let _ = writeln!(page, "| `{}` | {} | {callers} | {repeated} |", call.subject, manifest.service);
         }
     }
-    page.push_str("\n## Events (JetStream)\n\n| type | subject | stream | published by | taken by (durable consumer) |\n|---|---|---|---|---|\n");
+    page.push_str("\n## Events (JetStream)\n\n| type | subject | stream | published by | taken by (durable consumer), or followed by |\n|---|---|---|---|---|\n");
     for manifest in manifests {
         for event in &manifest.publishes {
+            let follows = |other: &&Manifest| other.follows.iter().any(|one| one.event_type == event.event_type);
+            let followers = manifests.iter().filter(follows).map(|other| other.service.clone());
             let takers: Vec<String> = manifests
                 .iter()
                 .flat_map(|other| &other.consumes)
                 .filter(|consumer| consumer.event_type == event.event_type)
                 .map(|consumer| format!("`{}`", consumer.durable))
+                .chain(followers)
                 .collect();
             let _ = writeln!(
                 page,

@@ -3,13 +3,12 @@
 mod dead;
 mod events;
 mod provision;
+mod user;
 mod verify;
 
 use std::{io::Write, process::ExitCode};
 
-use nats::{
-    config::Settings, connect::connect, contracts::user::GrantRole, identity::Role, invoke::Caller, topology::OPERATOR,
-};
+use nats::config::Settings;
 
 const HELP: &str = "argosy: keys, streams, events and dead letters of an Argosy installation
 
@@ -27,6 +26,7 @@ const HELP: &str = "argosy: keys, streams, events and dead letters of an Argosy 
   argosy verify [--json]          check every invariant on the running system, and print each with its figures;
       … --settle SECONDS         leave out what is younger (30); exit status 0: all hold, 1: one is violated, 2: unknown
   argosy user grant EMAIL ROLE    give a registered user the role customer, staff or admin
+  argosy user rotate-keys         have access tokens signed with a new key; old tokens live out
 
 Settings come from the environment: NATS_URL, NATS_SEED or NATS_SEED_FILE, LOG.
 ";
@@ -56,7 +56,8 @@ fn main() -> ExitCode {
             ["dead", "show", id] => dead::show(&settings, id).await,
             ["dead", "redrive", which] => dead::redrive(&settings, which).await,
             ["dead", "discard", id, reason] => dead::discard(&settings, id, reason).await,
-            ["user", "grant", email, role] => grant(&settings, email, role).await,
+            ["user", "grant", email, role] => user::grant(&settings, email, role).await,
+            ["user", "rotate-keys"] => user::rotate_keys(&settings).await,
             _ => Err(HELP.to_owned()),
         };
         match outcome {
@@ -77,14 +78,4 @@ fn say(line: &str) -> Result<(), String> {
 
 fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-async fn grant(settings: &Settings, email: &str, role: &str) -> Result<(), String> {
-    let client = connect(settings, OPERATOR).await.map_err(text)?;
-    let question = GrantRole { email: email.parse().map_err(text)?, role: role.parse::<Role>()? };
-    let granted = Caller::new(client).call(&question).await.map_err(|error| match error {
-        nats::invoke::CallError::Refused(_) => format!("nobody is registered as {email}"),
-        other => other.to_string(),
-    })?;
-    say(&format!("{} has the role {role}", granted.user_id))
 }

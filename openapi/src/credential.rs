@@ -1,0 +1,106 @@
+//! What a request brings along to say who asks: an access token ([`crate::token`]) or an API key ([`crate::api_key`]).
+//!
+//! A token lets its user do what the user's roles let do. A key does less: of that, only what one of its scopes names
+//! ([`crate::route::Operation::scope`]), and nothing that has to do with sessions and keys.
+
+use std::sync::Arc;
+
+use nats::{
+    contracts::user::VerifiedApiKey,
+    identity::Identity,
+    problem::{Code, Problem},
+};
+use poem::{Request, http::header};
+
+use crate::{Shared, api_key::ApiKeys, limit::Who, route::Operation};
+
+/// Who asks, and by what that is known.
+pub(crate) enum Credential {
+    /// An access token.
+    Token(Identity),
+    /// An API key.
+    Key(Identity, Arc<VerifiedApiKey>),
+}
+
+impl Credential {
+    /// What the request brings; `None` when it brings nothing.
+    ///
+    /// # Errors
+    /// Those of [`crate::token::Tokens::identify`] and [`ApiKeys::verify`]; `unauthenticated` when it is neither.
+    pub(crate) async fn of(request: &Request, shared: &Shared) -> Result<Option<Self>, Problem> {
+        let Some(authorization) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+        let refused = || {
+            let detail = "Send an access token or an API key as `Authorization: Bearer …`.";
+            Problem::new(Code::Unauthenticated, detail)
+        };
+        let (scheme, secret) = authorization.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return Err(refused());
+        }
+        if !ApiKeys::is_one(secret) {
+            return Ok(Some(Self::Token(shared.tokens.identify(secret).await?)));
+        }
+        let key = shared.api_keys.verify(secret, shared.limiter.whoever(request)).await?;
+        let identity = Identity { user: key.user_id, session: None, roles: key.roles.clone() };
+        Ok(Some(Self::Key(identity, key)))
+    }
+
+    /// Who asks.
+    pub(crate) const fn identity(&self) -> &Identity {
+        match self {
+            Self::Token(identity) | Self::Key(identity, _) => identity,
+        }
+    }
+
+    /// Whom its requests are counted for.
+    pub(crate) fn who(&self) -> Who {
+        match self {
+            Self::Token(identity) => Who::User(identity.user),
+            Self::Key(_, key) => Who::ApiKey(key.api_key_id),
+        }
+    }
+
+    /// Whether it can be used for this operation.
+    ///
+    /// # Errors
+    /// `forbidden`, with the scope that is missing.
+    pub(crate) fn permits(&self, operation: &Operation) -> Result<(), Problem> {
+        let Self::Key(_, key) = self else { return Ok(()) };
+        let Some(needed) = &operation.scope else {
+            return Err(Problem::new(Code::Forbidden, "This cannot be done with an API key. Sign in to do it."));
+        };
+        if covers(&key.scopes, needed) {
+            return Ok(());
+        }
+        Err(Problem::new(Code::Forbidden, format!("This API key does not have the scope `{needed}`.")))
+    }
+}
+
+/// Whether one of the scopes is the one that is needed, or includes it: who may write may read.
+fn covers(scopes: &[String], needed: &str) -> bool {
+    let writing = needed.strip_suffix(":read").map(|resource| format!("{resource}:write"));
+    scopes.iter().any(|scope| scope == needed || Some(scope) == writing.as_ref())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_write_may_read_and_not_the_other_way_round() {
+        for (scopes, needed, covered) in [
+            ("order:read", "order:read", true),
+            ("order:write", "order:read", true),
+            ("order:write", "order:write", true),
+            ("catalog:write order:read", "order:read", true),
+            ("order:read", "order:write", false),
+            ("catalog:write", "order:read", false),
+            ("orders:write", "order:read", false),
+            ("order:refund", "order:read", false),
+            ("", "order:read", false),
+        ] {
+            let scopes: Vec<String> = scopes.split(' ').map(str::to_owned).collect();
+            assert_eq!(covers(&scopes, needed), covered, "{scopes:?} for {needed}");
+        }
+    }
+}

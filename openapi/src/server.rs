@@ -1,0 +1,148 @@
+//! Listening: connections are bounded, and so is the time that a slow client may take.
+//!
+//! | setting | meaning | when unset |
+//! |---|---|---|
+//! | `LISTEN` | where to listen | `0.0.0.0:8080` |
+//! | `CLIENT_TIMEOUT_MS` | how long a client may take for its first request's head, between two parts of a body, and to take in more of an answer | 10000 |
+//!
+//! A connection that has brought its first request may idle for 75 seconds: longer than the proxies in front keep theirs, so
+//! that these never send a request into one that is just being closed.
+//!
+//! Trap: heads over 64 KiB are refused by hyper itself, with a bare 431; the limits of [`crate::edge`] are smaller.
+
+mod stall;
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{Request as Incoming, Response as Outgoing, body::Incoming as IncomingBody, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use poem::{
+    Addr, Endpoint, Request,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use stall::Stalling;
+
+/// Connections at once; further ones wait in the kernel's queue.
+const MOST_CONNECTIONS: usize = 10_000;
+/// Requests at once on one connection of HTTP/2.
+const MOST_STREAMS: u32 = 128;
+/// The largest head of a request that is read at all.
+const MOST_HEAD: u32 = 64 * 1024;
+/// How long a connection may be idle, and a later request's head may take.
+const IDLE: Duration = Duration::from_secs(75);
+/// How often a peer of HTTP/2 is asked whether it is still there.
+const PING: Duration = Duration::from_secs(20);
+/// How long requests may go on when the gateway stops.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// The pause when the system has no more file handles.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What every connection has at hand.
+struct Serving<E> {
+    endpoint: E,
+    /// How long a client may take.
+    patience: Duration,
+    /// No more requests are begun.
+    stop: CancellationToken,
+    /// Nothing is waited for any more.
+    cut: CancellationToken,
+}
+
+/// Serves until `stop`, then finishes the requests that are running.
+pub(crate) async fn serve<E>(listener: TcpListener, endpoint: E, patience: Duration, stop: CancellationToken)
+where
+    E: Endpoint + 'static,
+{
+    let (cut, connections) = (CancellationToken::new(), TaskTracker::new());
+    let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let serving = Arc::new(Serving { endpoint, patience, stop: stop.clone(), cut: cut.clone() });
+    while let Some((stream, remote, place)) = stop.run_until_cancelled(next(&listener, &places)).await {
+        connections.spawn(connection(Arc::clone(&serving), stream, remote, place));
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(FAREWELL, connections.wait()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections are cut off");
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn next(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, Option<OwnedSemaphorePermit>) {
+    // Never closed, so there always is a place in the end.
+    let place = Arc::clone(places).acquire_owned().await.ok();
+    loop {
+        match listener.accept().await {
+            Ok((stream, remote)) => return (stream, remote, place),
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn connection<E: Endpoint + 'static>(
+    serving: Arc<Serving<E>>,
+    stream: TcpStream,
+    remote: SocketAddr,
+    _place: Option<OwnedSemaphorePermit>,
+) {
+    // Answers are written whole; waiting for more to send with them costs 40 ms.
+    let _best_effort = stream.set_nodelay(true);
+    let local = stream.local_addr().map(Addr::SocketAddr).unwrap_or_default();
+    let (patience, began) = (serving.patience, Arc::new(Notify::new()));
+    let service = service_fn({
+        let (serving, began) = (Arc::clone(&serving), Arc::clone(&began));
+        move |request: Incoming<IncomingBody>| {
+            began.notify_one();
+            let addresses = (LocalAddr(local.clone()), RemoteAddr(Addr::SocketAddr(remote)));
+            let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+            let serving = Arc::clone(&serving);
+            async move { Ok::<Outgoing<_>, Infallible>(serving.endpoint.get_response(request).await.into()) }
+        }
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MOST_HEAD as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_header_list_size(MOST_HEAD)
+        .max_pending_accept_reset_streams(20)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(patience);
+    let stream = TokioIo::new(Stalling::new(stream, patience));
+    let mut serve = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
+    let nothing_came = async {
+        if tokio::time::timeout(patience, began.notified()).await.is_ok() {
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        // How it ended is the client's affair, and logged with its requests.
+        _ended = &mut serve => return,
+        () = nothing_came => return,
+        () = serving.stop.cancelled() => {}
+    }
+    serve.as_mut().graceful_shutdown();
+    tokio::select! {
+        _ended = serve => {}
+        () = serving.cut.cancelled() => {}
+    }
+}

@@ -1,0 +1,4 @@
+mod end;
+mod list;
+
+const SESSIONS: &str = "/v1/sessions";
