@@ -11,6 +11,7 @@ use async_compression::{
     tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder},
 };
 use bytes::Bytes;
+use nats::problem::Problem;
 use poem::{
     Body, Response,
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -19,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 
 /// Less is not worth it: it fits into one packet.
 const SMALLEST: u64 = 1024;
+/// Up to here compressing takes two milliseconds.
+const AT_ONCE: u64 = 128 * 1024;
 /// What else is text.
 const TEXTS: [&str; 5] =
     ["application/json", "application/javascript", "application/xml", "application/xhtml+xml", "image/svg+xml"];
@@ -102,21 +105,38 @@ fn thousandths(text: &str) -> Option<u16> {
 }
 
 /// The answer, compressed when that is wanted and worth it.
-pub(crate) fn compressed(mut response: Response, wanted: Option<Coding>) -> Response {
+///
+/// Shorter ones at once: what waits for a client to take it is then their bytes, and not an encoder with its window.
+pub(crate) async fn compressed(mut response: Response, wanted: Option<Coding>) -> Response {
     if !shrinks(&response) {
         return response;
     }
     response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
     let Some(coding) = wanted else { return response };
-    let plain = response.take_body();
+    let (plain, length) = (response.take_body(), length(&response));
     if plain.is_empty() {
         // The answer to HEAD: the length that it names would be another one.
         response.headers_mut().remove(header::CONTENT_LENGTH);
         return response;
     }
-    response.set_body(Body::from_async_read(coding.reader(plain.into_async_read())));
+    let coded = if length > AT_ONCE {
+        Body::from_async_read(coding.reader(plain.into_async_read()))
+    } else {
+        let whole = async { coding.whole(plain.into_bytes().await.map_err(io::Error::other)?).await };
+        match whole.await {
+            Ok(coded) => Body::from_bytes(coded),
+            Err(error) => return Problem::internal(error).response("", ""),
+        }
+    };
+    response.set_body(coded);
     mark(response.headers_mut(), coding);
     response
+}
+
+/// How long the answer says that it is.
+fn length(response: &Response) -> u64 {
+    let length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// Says that the body is compressed.
@@ -140,14 +160,13 @@ fn shrinks(response: &Response) -> bool {
     let headers = response.headers();
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let length = text(header::CONTENT_LENGTH).parse::<u64>().unwrap_or_default();
     // Events are to arrive one by one.
     let is_text = (kind.starts_with("text/") && kind != "text/event-stream")
         || TEXTS.contains(&kind.as_str())
         || kind.ends_with("+json")
         || kind.ends_with("+xml");
     is_text
-        && length > SMALLEST
+        && length(response) > SMALLEST
         && response.status() != StatusCode::PARTIAL_CONTENT
         && text(header::ACCEPT_RANGES) != "bytes"
         && !headers.contains_key(header::CONTENT_ENCODING)
@@ -189,15 +208,15 @@ mod tests {
         Response::builder().content_type(kind).header(header::CONTENT_LENGTH, length)
     }
 
-    #[test]
-    fn only_long_texts_are_compressed() {
-        let coded = |response: poem::ResponseBuilder| {
-            let response = compressed(response.body("x"), Some(Coding::Gzip));
+    #[tokio::test]
+    async fn only_long_texts_are_compressed() {
+        let coded = async |response: poem::ResponseBuilder| {
+            let response = compressed(response.body("x"), Some(Coding::Gzip)).await;
             response.headers().contains_key(header::VARY)
         };
-        assert!(coded(answer("application/json", 1025)));
-        assert!(coded(answer("application/problem+json; charset=utf-8", 2000)));
-        assert!(coded(answer("text/csv", 2000)));
+        assert!(coded(answer("application/json", 1025)).await);
+        assert!(coded(answer("application/problem+json; charset=utf-8", 2000)).await);
+        assert!(coded(answer("text/csv", 2000)).await);
         for plain in [
             answer("application/json", 1024),
             answer("application/pdf", 2000),
@@ -208,13 +227,14 @@ mod tests {
             answer("text/csv", 2000).header("Cache-Control", "private, no-transform"),
             Response::builder().content_type("text/csv"),
         ] {
-            assert!(!coded(plain));
+            assert!(!coded(plain).await);
         }
     }
 
-    #[test]
-    fn the_entity_tag_of_other_bytes_is_weak_and_is_taken_back() {
-        let response = compressed(answer("text/csv", 2000).header("ETag", "\"3.f\"").body("x"), Some(Coding::Brotli));
+    #[tokio::test]
+    async fn the_entity_tag_of_other_bytes_is_weak_and_is_taken_back() {
+        let response =
+            compressed(answer("text/csv", 2000).header("ETag", "\"3.f\"").body("x"), Some(Coding::Brotli)).await;
         assert_eq!(response.headers()["etag"], "W/\"3.f\"");
         assert_eq!(response.headers()["vary"], "Accept-Encoding");
         assert!(!response.headers().contains_key("content-length"));

@@ -90,7 +90,7 @@ impl Edge {
         self.write(origin, &request_id, &mut response);
         let millis = started.elapsed().as_millis();
         tracing::info!(parent: &span, status = response.status().as_u16(), millis, "answered");
-        compressed(response, coding)
+        compressed(response, coding).await
     }
 
     /// The headers that every answer has.

@@ -2,13 +2,14 @@
 //!
 //! `openapi.json`, embedded at build time, is its routing table: an operation that is not in it does not exist from
 //! outside. A request passes these gates, each a file: [`server`] (connections, slow clients), [`edge`] (request id, log,
-//! security headers, problems), [`cors`] (other origins' pages), [`compress`] (shorter answers), [`route`] (which operation),
-//! [`token`], [`api_key`] and [`revoked`] (who asks), [`limit`] (how often), [`forward`] (to the service over NATS, by the policy `forward` of
-//! [`nats::resilience`]), [`download`] (large answers). What belongs to no service it answers itself ([`operations`]).
+//! security headers, problems), [`cors`] (other origins' pages), [`compress`] (shorter answers), [`route`] (which
+//! operation), [`token`], [`api_key`] and [`revoked`] (who asks), [`limit`] (how often), [`forward`] (to the service over
+//! NATS, by the policy `forward` of [`nats::resilience`]), [`download`] (large answers). What belongs to no service it
+//! answers itself ([`operations`]).
 //!
 //! | setting | meaning | when unset |
 //! |---|---|---|
-//! | `LISTEN`, `CLIENT_TIMEOUT_MS` | see `server.rs` | `0.0.0.0:8080`, 10000 |
+//! | `LISTEN`, `CLIENT_TIMEOUT_MS`, `CONNECTIONS_PER_ADDRESS` | see `server.rs` | `0.0.0.0:8080`, 10000, 256 |
 //! | `LIMITS`, `REDIS_URL`, `REDIS_TIMEOUT_MS`, `TRUSTED_PROXIES` | see `limit.rs` | see there |
 //! | `CORS_ORIGINS`, `PUBLIC_URL` | see `edge.rs` | see there |
 //! | `OPS_ADDR` | only for `healthcheck`: where the instance listens | — |
@@ -30,7 +31,7 @@ pub mod route;
 pub mod server;
 pub mod token;
 
-use std::{net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_nats::Client;
 use nats::{
@@ -120,8 +121,7 @@ impl Gateway {
         let calls = Caller::over(requests.clone(), Policy::CALL.with(&settings)?);
         let topology = Topology::embedded().map_err(|error| other(&error))?;
         let services = topology.services().map(str::to_owned).collect();
-        let patience = settings.parse("CLIENT_TIMEOUT_MS", NonZeroU64::MIN.saturating_add(9_999))?;
-        let patience = Duration::from_millis(patience.get());
+        let manners = server::Manners::of(&settings)?;
         let edge = Arc::new(Edge::of(&settings)?);
         let (stop, tasks, revoked) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Revoked::new()));
         let unless_started = stop.clone().drop_guard();
@@ -132,7 +132,7 @@ impl Gateway {
             api_keys: ApiKeys::new(calls.clone(), Arc::clone(&revoked)),
             following: revoked.follow(&client, &tasks, &stop),
             limiter: Limiter::of(&settings)?,
-            patience,
+            patience: manners.patience,
             own: operations::endpoint(Operations { calls, services }),
             forwarder: Forwarder::new(requests, Policy::FORWARD.with(&settings)?),
             client,
@@ -157,7 +157,7 @@ impl Gateway {
                 let edge = Arc::clone(&edge);
                 async move { Ok(edge.around(inner, request).await) }
             });
-        tasks.spawn(server::serve(listener, routes, patience, stop.clone()));
+        tasks.spawn(server::serve(listener, routes, manners, stop.clone()));
         tasks.close();
         unless_started.disarm();
         Ok(Self { address, stop, tasks })

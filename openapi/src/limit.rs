@@ -30,6 +30,7 @@ use store::Store;
 
 pub use quota::{Class, Limits, Quota};
 pub use who::Who;
+pub(crate) use who::network;
 
 /// The quotas that there are for the class.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

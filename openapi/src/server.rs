@@ -5,20 +5,25 @@
 //! | `LISTEN` | where to listen | `0.0.0.0:8080` |
 //! | `CLIENT_TIMEOUT_MS` | how long a client may take for its first request's head, between two parts of a body, and to take in more of an answer | 10000 |
 //!
-//! A connection that has brought its first request may idle for 75 seconds: longer than the proxies in front keep theirs, so
-//! that these never send a request into one that is just being closed.
+//! | `CONNECTIONS_PER_ADDRESS` | how many connections one client may have at once; 0: as many as it likes | 256; 0 behind `TRUSTED_PROXIES` |
+//!
+//! A connection that has brought its first request may be without a new one for 75 seconds: longer than the proxies in front
+//! keep theirs, so that these never send a request into one that is just being closed. Then it is told to end, and what it is
+//! still taking in may last for another ten minutes.
 //!
 //! Trap: heads over 64 KiB are refused by hyper itself, with a bare 431; the limits of [`crate::edge`] are smaller.
 
+mod guests;
 mod stall;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 
 use hyper::{Request as Incoming, Response as Outgoing, body::Incoming as IncomingBody, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use nats::config::{SettingError, Settings};
 use poem::{
     Addr, Endpoint, Request,
     http::uri::Scheme,
@@ -30,6 +35,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use guests::{Guest, Guests};
 use stall::Stalling;
 
 /// Connections at once; further ones wait in the kernel's queue.
@@ -40,6 +46,8 @@ const MOST_STREAMS: u32 = 128;
 const MOST_HEAD: u32 = 64 * 1024;
 /// How long a connection may be idle, and a later request's head may take.
 const IDLE: Duration = Duration::from_secs(75);
+/// How long answers may go on that were begun before a connection was told to end.
+const LONGEST_ANSWER: Duration = Duration::from_secs(600);
 /// How often a peer of HTTP/2 is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
 /// How long requests may go on when the gateway stops.
@@ -58,16 +66,44 @@ struct Serving<E> {
     cut: CancellationToken,
 }
 
+/// How clients may behave.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manners {
+    /// How long each may take.
+    pub(crate) patience: Duration,
+    /// How many connections each may have at once; `None`: as many as it likes.
+    pub(crate) connections: Option<usize>,
+}
+
+impl Manners {
+    /// As the settings say.
+    ///
+    /// # Errors
+    /// When a setting does not parse.
+    pub(crate) fn of(settings: &Settings) -> Result<Self, SettingError> {
+        let patience: NonZeroU64 = settings.parse("CLIENT_TIMEOUT_MS", NonZeroU64::MIN.saturating_add(9_999))?;
+        // Behind a proxy all clients have its address.
+        let usual = if settings.parse("TRUSTED_PROXIES", 0_usize)? == 0 { 256 } else { 0 };
+        let connections: usize = settings.parse("CONNECTIONS_PER_ADDRESS", usual)?;
+        let connections = (connections > 0).then_some(connections);
+        Ok(Self { patience: Duration::from_millis(patience.get()), connections })
+    }
+}
+
 /// Serves until `stop`, then finishes the requests that are running.
-pub(crate) async fn serve<E>(listener: TcpListener, endpoint: E, patience: Duration, stop: CancellationToken)
+pub(crate) async fn serve<E>(listener: TcpListener, endpoint: E, manners: Manners, stop: CancellationToken)
 where
     E: Endpoint + 'static,
 {
+    let (patience, guests) = (manners.patience, Guests::new(manners.connections));
     let (cut, connections) = (CancellationToken::new(), TaskTracker::new());
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let serving = Arc::new(Serving { endpoint, patience, stop: stop.clone(), cut: cut.clone() });
     while let Some((stream, remote, place)) = stop.run_until_cancelled(next(&listener, &places)).await {
-        connections.spawn(connection(Arc::clone(&serving), stream, remote, place));
+        match guests.enter(remote.ip()) {
+            Some(guest) => drop(connections.spawn(connection(Arc::clone(&serving), stream, remote, (place, guest)))),
+            None => tracing::debug!("a client has too many connections; one more is closed"),
+        }
     }
     drop(listener);
     connections.close();
@@ -96,12 +132,19 @@ async fn next(
     }
 }
 
+/// No request came on a connection for too long.
+#[derive(PartialEq, Eq)]
+enum Quiet {
+    FromTheFirst,
+    Since,
+}
+
 /// Serves one connection to its end.
 async fn connection<E: Endpoint + 'static>(
     serving: Arc<Serving<E>>,
     stream: TcpStream,
     remote: SocketAddr,
-    _place: Option<OwnedSemaphorePermit>,
+    _counted: (Option<OwnedSemaphorePermit>, Guest),
 ) {
     // Answers are written whole; waiting for more to send with them costs 40 ms.
     let _best_effort = stream.set_nodelay(true);
@@ -129,20 +172,23 @@ async fn connection<E: Endpoint + 'static>(
         .keep_alive_timeout(patience);
     let stream = TokioIo::new(Stalling::new(stream, patience));
     let mut serve = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
-    let nothing_came = async {
-        if tokio::time::timeout(patience, began.notified()).await.is_ok() {
-            std::future::pending::<()>().await;
+    let quiet = async {
+        if tokio::time::timeout(patience, began.notified()).await.is_err() {
+            return Quiet::FromTheFirst;
         }
+        while tokio::time::timeout(IDLE, began.notified()).await.is_ok() {}
+        Quiet::Since
     };
     tokio::select! {
         // How it ended is the client's affair, and logged with its requests.
         _ended = &mut serve => return,
-        () = nothing_came => return,
+        quiet = quiet => if quiet == Quiet::FromTheFirst { return },
         () = serving.stop.cancelled() => {}
     }
     serve.as_mut().graceful_shutdown();
     tokio::select! {
         _ended = serve => {}
+        () = tokio::time::sleep(LONGEST_ANSWER) => {}
         () = serving.cut.cancelled() => {}
     }
 }

@@ -125,6 +125,8 @@ async fn a_key_may_do_what_its_owner_may_within_its_scopes() {
         (Method::GET, "/v1/dead-letters", &writing, Some("gateway:read")),
         // Sessions and keys are for people, whatever the scopes.
         (Method::POST, "/v1/auth/logout", &writing, Some("Sign in")),
+        (Method::GET, "/v1/sessions", &writing, Some("Sign in")),
+        (Method::POST, "/v1/api-keys", &writing, Some("Sign in")),
     ] {
         let answer = ask(&door, method.clone(), path, key).await;
         match missing {

@@ -78,7 +78,9 @@ impl Options {
             proxied: false,
             nats_nodes: 1,
             clocks: false,
-            settings: BTreeMap::from([("LIMITS".to_owned(), RAISED_LIMITS.to_owned())]),
+            settings: [("LIMITS", RAISED_LIMITS), ("CONNECTIONS_PER_ADDRESS", "0")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
         }
     }
 

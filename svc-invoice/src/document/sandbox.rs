@@ -4,7 +4,6 @@
 //! |---|---|
 //! | `unshare --net` | no network at all, not even localhost |
 //! | `setpriv` | no new privileges; dies with this process, even if that is killed |
-//! | `nice` | what people wait for goes first |
 //! | `prlimit` | bounds on memory, processor time and file size, no core file |
 //!
 //! The trap: containers often forbid namespaces, and slim images lack programs. Each is tried once, and left out if it
@@ -26,7 +25,7 @@ pub(super) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Tries what this machine allows. Starts up to six short processes.
+    /// Tries what this machine allows. Starts up to five short processes.
     pub(super) fn probe(deadline: Duration, max_file_bytes: u64) -> Self {
         let seconds = deadline.as_secs().saturating_add(1);
         let network = first_that_works(&[
@@ -40,7 +39,6 @@ impl Sandbox {
             "KILL".into(),
             "--".into(),
         ]]);
-        let priority = first_that_works(&[vec!["nice".into(), "-n".into(), "5".into()]]);
         let limits = first_that_works(&[vec![
             "prlimit".into(),
             format!("--as={ADDRESS_SPACE}"),
@@ -55,7 +53,7 @@ impl Sandbox {
             limits = limits.is_some(),
             "what a document's process is locked into besides WeasyPrint's own flags"
         );
-        let prefix = [network, privileges, priority, limits].into_iter().flatten().flatten().collect();
+        let prefix = [network, privileges, limits].into_iter().flatten().flatten().collect();
         Self { prefix }
     }
 

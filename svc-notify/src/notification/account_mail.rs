@@ -25,6 +25,9 @@ pub(crate) struct AccountMailData {
     pub(crate) link_url: String,
 }
 
+/// The templates whose mails let whoever reads them into an account: they are not kept once they are sent, or given up.
+pub(super) const TEMPLATES: [&str; 2] = ["password_reset", "email_verification"];
+
 /// Writes the mail, unless svc-user says that there is nothing to write.
 pub(super) async fn write(
     tx: &mut Tx,

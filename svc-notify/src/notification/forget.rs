@@ -6,13 +6,14 @@ use diesel::{sql_query, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::database::DatabaseError;
 
+use super::account_mail::TEMPLATES;
 use crate::Notify;
 
 /// How many mails are deleted at once.
 const BATCH: i64 = 1_000;
 
 /// Deletes the mails that were sent over a day ago, and those that failed and whose day of tries ended over
-/// thirty days ago.
+/// thirty days ago; at once those that failed and would let somebody into an account.
 ///
 /// # Errors
 /// The database's.
@@ -26,10 +27,12 @@ pub(crate) async fn forget_mails(notify: Notify) -> Result<(), DatabaseError> {
                  select notification.id from mail join notification on notification.id = mail.notification_id
                  where (state = 'sent' and sent_at < now() - interval '1 day')
                     or (state = 'failed' and give_up_at < now() - interval '30 days')
+                    or (state = 'failed' and template = any($2))
                  limit $1 for update of notification skip locked)
              delete from mail using old where mail.notification_id = old.id",
         )
         .bind::<sql_types::BigInt, _>(BATCH)
+        .bind::<sql_types::Array<sql_types::Text>, _>(TEMPLATES.as_slice())
         .execute(&mut connection)
         .await?;
         tracing::debug!(forgotten, "old mails are deleted");

@@ -12,10 +12,10 @@ use nats::{
     types::{NotificationId, UserId},
 };
 
-use super::NotificationState;
+use super::{NotificationState, account_mail};
 use crate::{
     Notify,
-    schema::notification,
+    schema::{mail, notification},
     smtp::{Letter, Undelivered},
 };
 
@@ -117,6 +117,9 @@ async fn sent(database: &Database, mail: &Due) -> Result<(), DatabaseError> {
         .await?;
     if moved == 0 {
         return tx.roll_back().await;
+    }
+    if account_mail::TEMPLATES.contains(&mail.template.as_str()) {
+        diesel::delete(mail::table.find(mail.id)).execute(&mut tx).await?;
     }
     let (notification_id, user_id, template) = (mail.id, mail.user_id, mail.template.clone());
     tx.record(&NotificationSent { notification_id, user_id, template }).await?;

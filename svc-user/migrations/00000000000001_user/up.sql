@@ -75,8 +75,8 @@ create table signing_key (
 create table attempt (
     -- SHA-256 of the address in lower case: what was typed by mistake is not kept.
     email_hash bytea not null check (octet_length(email_hash) = 32),
-    -- `sign_in` counts what failed, the others each mail that was asked for.
-    purpose text not null check (purpose in ('sign_in', 'password_reset', 'email_verification')),
+    -- `sign_in` and `password_change` count what failed, the others each mail that was asked for.
+    purpose text not null check (purpose in ('sign_in', 'password_change', 'password_reset', 'email_verification')),
     attempts integer not null check (attempts > 0),
     last_at timestamptz not null default now(),
     -- Until then no attempt counts.

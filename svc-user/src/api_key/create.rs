@@ -16,7 +16,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::{ApiKey, scope::Scope};
-use crate::{Users, schema::api_key, token::Token, user::Account};
+use crate::{Users, schema::api_key, session::Session, token::Token, user::Account};
 
 /// How many keys a person may have, those that have expired included.
 pub(crate) const MOST: i64 = 50;
@@ -48,9 +48,8 @@ pub(crate) async fn create_api_key(
     caller: &Identity,
     new: NewApiKey,
 ) -> Result<(ApiKey, Secret<String>), Problem> {
-    if caller.session.is_none() {
-        return Err(Problem::new(Code::Conflict, "A key cannot make keys. Sign in to make one."));
-    }
+    let session =
+        caller.session.ok_or_else(|| Problem::new(Code::Conflict, "A key cannot make keys. Sign in to make one."))?;
     let scopes: BTreeSet<Scope> = new.scopes.iter().cloned().collect();
     if !(1..=MOST_SCOPES).contains(&new.scopes.len()) || scopes.len() != new.scopes.len() {
         return Err(Problem::invalid("/scopes", format!("A key has 1 to {MOST_SCOPES} scopes, each once.")));
@@ -65,6 +64,10 @@ pub(crate) async fn create_api_key(
     let mut tx = users.database.begin().await?;
     // The owner's row is locked, else two requests at once would both see room for one more.
     Account::lock(&mut tx, caller.user).await?.ok_or_else(|| Problem::not_found("user"))?;
+    // An access token may be believed for a moment longer than its session lasts; a key that it makes would last for a year.
+    if Session::owned_by(&mut tx, caller.user, session).await?.is_none() {
+        return Err(Problem::new(Code::Unauthenticated, "Your session has ended. Sign in to make a key."));
+    }
     let kept: i64 = ApiKey::owned_by(caller.user).count().get_result(&mut tx).await?;
     if kept >= MOST {
         return Err(Problem::new(Code::Conflict, format!("You have {MOST} API keys already; revoke one first.")));

@@ -2,8 +2,9 @@
 //! further one twice as long, up to a quarter of an hour. A day without any, and all is forgotten.
 //!
 //! It is counted by the address as it was typed, be it somebody's or nobody's, so that a pause tells nobody who has an
-//! account. There is no lock-out: an attempt during a pause is refused, not counted, so whoever comes when it is over has
-//! their try, and the link of a password reset ends it at once.
+//! account. An attempt during a pause is refused, not counted, so whoever comes when it is over has their try; somebody who
+//! keeps guessing can be there first each time, but the link of a password reset ends a pause at once, and whoever is signed in
+//! stays so and can change the password, which is counted by itself.
 //!
 //! Trap: guesses that are made all at once. The check before a password is hashed keeps them cheap, but the whole burst
 //! passes it. So each outcome is judged once more when it is written: of a burst one guess is answered, and the others hear
@@ -26,6 +27,8 @@ const MOST: i64 = 1_000_000;
 pub(crate) enum Purpose {
     /// To tell the password; what fails counts.
     SignIn,
+    /// To tell the password while signed in, to change it; what fails counts.
+    PasswordChange,
     /// To get a mail with a link to set a new password; each counts.
     PasswordReset,
     /// To get a mail with a link to verify the address; each counts.
@@ -36,6 +39,7 @@ impl Purpose {
     const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign_in",
+            Self::PasswordChange => "password_change",
             Self::PasswordReset => "password_reset",
             Self::EmailVerification => "email_verification",
         }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     Users,
+    api_key::revoke::revoke_all,
     schema::user,
     session::{EndReason, Session},
     token::Token,
@@ -37,7 +38,7 @@ pub(crate) struct PasswordReset {
     password: Secret<String>,
 }
 
-/// Sets the password, ends every session, and lets the person sign in at once, whatever was tried before.
+/// Sets the password, ends every session and API key, and lets the person sign in at once, whatever was tried before.
 pub(crate) async fn confirm_password_reset(users: &Users, reset: PasswordReset) -> Result<(), Problem> {
     let token = Token::parse(&reset.token).ok_or_else(worthless)?;
     // A hash is dear: not for a link that is none.
@@ -65,9 +66,11 @@ pub(crate) async fn confirm_password_reset(users: &Users, reset: PasswordReset) 
         .await?;
     mail_token::revoke(&mut tx, user_id, Purpose::EmailVerification).await?;
     Session::end_all(&mut tx, user_id, None, EndReason::PasswordReset).await?;
+    // Whoever had the account until now may have made itself a way back.
+    revoke_all(&mut tx, user_id).await?;
     Attempts::of(&email, attempts::Purpose::SignIn).forget(&mut tx).await?;
     tx.commit().await?;
-    tracing::info!(%user_id, "password reset; all sessions are ended");
+    tracing::info!(%user_id, "password reset; all sessions and API keys are ended");
     Ok(())
 }
 

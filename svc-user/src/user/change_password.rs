@@ -50,7 +50,7 @@ pub(crate) async fn change_password(users: &Users, caller: &Identity, change: Pa
         .optional()?;
     let (account, hash) = known.ok_or_else(|| Problem::not_found("user"))?;
     // Whoever has found a device unlocked must not guess faster here than at sign-in.
-    let attempts = Attempts::of(&account.email, Purpose::SignIn);
+    let attempts = Attempts::of(&account.email, Purpose::PasswordChange);
     attempts.check(&mut *users.database.connection().await?).await?;
     if !users.passwords.verify(change.current_password, Some(hash.clone())).await? {
         attempts.failed(&mut *users.database.connection().await?).await?;

@@ -1,6 +1,8 @@
 use chrono::{Duration, Utc};
 use nats::{
-    contracts::user::{API_KEY_PREFIX, GrantRole, Unknown, UserApiKeyRevoked, VerifiedApiKey, VerifyApiKey},
+    contracts::user::{
+        API_KEY_PREFIX, GetPasswordResetMail, GrantRole, Unknown, UserApiKeyRevoked, VerifiedApiKey, VerifyApiKey,
+    },
     identity::{Identity, Role},
     invoke::CallError,
     types::ApiKeyId,
@@ -14,7 +16,7 @@ const KEYS: &str = "/v1/api-keys";
 
 fn new_key() -> Value {
     let expires_at = Utc::now() + Duration::days(90);
-    json!({"name": "ERP import", "scopes": ["orders:read", "catalog:write"], "expires_at": expires_at})
+    json!({"name": "ERP import", "scopes": ["order:read", "catalog:write"], "expires_at": expires_at})
 }
 
 async fn ada(bed: &Bed) -> Client {
@@ -36,7 +38,7 @@ async fn a_key_is_told_once_and_speaks_for_its_owner_within_its_scopes() {
     let created = ada.post(KEYS, &new_key()).send().await;
     assert_eq!(created.status, 201, "{created}");
     assert_eq!(created.header("cache-control"), Some("no-store"));
-    assert_eq!(created.at("/scopes"), &json!(["catalog:write", "orders:read"]));
+    assert_eq!(created.at("/scopes"), &json!(["catalog:write", "order:read"]));
     let (id, key) = (created.text("/id"), created.text("/key"));
     assert_eq!(created.header("location"), Some(format!("{KEYS}/{id}").as_str()));
     assert!(key.starts_with(API_KEY_PREFIX) && key.len() == API_KEY_PREFIX.len() + 43, "{key}");
@@ -45,7 +47,7 @@ async fn a_key_is_told_once_and_speaks_for_its_owner_within_its_scopes() {
     assert_eq!((verified.user_id, verified.api_key_id.to_string()), (ada.user_id(), id.clone()));
     assert_eq!(
         (verified.scopes.join(" "), verified.roles),
-        ("catalog:write orders:read".to_owned(), vec![Role::Customer])
+        ("catalog:write order:read".to_owned(), vec![Role::Customer])
     );
     let grant = GrantRole { email: "ada@example.com".parse().unwrap(), role: Role::Staff };
     bed.call(&grant).await.expect("granted");
@@ -123,14 +125,14 @@ async fn somebody_elses_key_does_not_exist() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_makes_no_keys_and_fifty_are_enough() {
     let (bed, _running) = start().await;
-    let user = user_of(&register(&bed, "ada@example.com").await);
+    let registered = register(&bed, "ada@example.com").await;
+    let (user, ada) = (user_of(&registered), signed_in(&bed, &registered).await);
     let key = bed.client_of(Identity { user, session: None, roles: vec![Role::Customer] });
     key.post(KEYS, &new_key()).send().await.problem("conflict", "");
     let fill = "insert into api_key (id, user_id, name, hash, scopes, expires_at)
                 select gen_random_uuid(), id, 'n', sha256(n::text::bytea), '{a:b}', now() + interval '1 day'
                 from \"user\", generate_series(1, 49) as n";
     sql(&bed, fill).await;
-    let ada = bed.customer_with_id(user);
     let new = new_key();
     let (one, other) = tokio::join!(ada.post(KEYS, &new).send(), ada.post(KEYS, &new).send());
     let mut statuses = [one.status, other.status];
@@ -170,5 +172,33 @@ async fn bad_input_is_pointed_at_and_makes_nothing() {
         body.as_object_mut().unwrap().remove(field);
         ada.post(KEYS, &body).send().await.problem("invalid_request", &format!("/{field}"));
     }
+    assert_eq!(count(&bed, "api_key").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_reset_revokes_every_key() {
+    let (bed, _running) = start().await;
+    let ada = ada(&bed).await;
+    let key = ada.post(KEYS, &new_key()).send().await;
+    let mail = bed.call(&GetPasswordResetMail { user_id: ada.user_id() }).await.expect("the mail");
+    let token = mail.link.strip_prefix("/password-reset#token=").expect("the page of the shop");
+    let reset = json!({"token": token, "password": "another horse, another battery"});
+
+    let set = bed.nobody().post("/v1/auth/password-reset/confirm", &reset).send().await;
+
+    assert_eq!(set.status, 204, "{set}");
+    assert_eq!(verify(&bed, &key.text("/key")).await, None, "someone else may have made it");
+    let id: ApiKeyId = key.text("/id").parse().unwrap();
+    bed.event::<UserApiKeyRevoked>(|event| event.api_key_id == id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_has_ended_makes_no_keys() {
+    let (bed, _running) = start().await;
+    let ada = ada(&bed).await;
+    let ended = ada.post("/v1/auth/logout", &json!({})).send().await;
+    assert_eq!(ended.status, 204, "{ended}");
+    // Its access token is believed for another moment.
+    ada.post(KEYS, &new_key()).send().await.problem("unauthenticated", "");
     assert_eq!(count(&bed, "api_key").await, 0);
 }

@@ -45,9 +45,19 @@ async fn whoever_does_not_know_the_password_does_not_guess_it_here() {
     change(&client, "wrong horse battery", NEW).await.problem("invalid_request", "/current_password");
     pauses_are_long(&bed).await;
     told_to_wait(&change(&client, PASSWORD, NEW).await);
-    told_to_wait(&login(&bed, "ada@example.com", PASSWORD).await);
-    pauses_are_over(&bed).await;
     assert_eq!(login(&bed, "ada@example.com", PASSWORD).await.status, 200, "it is what it was");
+    pauses_are_over(&bed).await;
+    assert_eq!(change(&client, PASSWORD, NEW).await.status, 204);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_who_guesses_at_sign_in_keeps_nobody_from_changing_it() {
+    let (bed, _running) = start().await;
+    let client = signed_in(&bed, &register(&bed, "ada@example.com").await).await;
+    login(&bed, "ada@example.com", "wrong horse battery").await.problem("bad_credentials", "");
+    pauses_are_long(&bed).await;
+    told_to_wait(&login(&bed, "ada@example.com", PASSWORD).await);
+    assert_eq!(change(&client, PASSWORD, NEW).await.status, 204);
 }
 
 #[tokio::test(flavor = "multi_thread")]

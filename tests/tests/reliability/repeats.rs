@@ -167,8 +167,11 @@ impl PiledUp {
             let payments = self.ines.get(&format!("/v1/orders/{id}/payments")).await;
             let invoice = self.ines.get(&format!("/v1/orders/{id}/invoice")).await;
             let payments = payments.at("/data").as_array().cloned().unwrap_or_default();
+            // Whether an order was authorized before its cancellation came is a race, and either end is the same.
             let kinds = |payment: &Value| -> Vec<Value> {
-                payment["transactions"].as_array().into_iter().flatten().map(|one| one["kind"].clone()).collect()
+                let kinds = payment["transactions"].as_array().into_iter().flatten().map(|one| one["kind"].clone());
+                let kinds: Vec<Value> = kinds.collect();
+                if kinds.contains(&json!("void")) { Vec::new() } else { kinds }
             };
             let payments: Vec<Value> =
                 payments.iter().map(|payment| json!([payment["status"], kinds(payment)])).collect();
