@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod access;
 mod cluster;
 mod dead_letters;
 mod edge;
