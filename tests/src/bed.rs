@@ -9,6 +9,7 @@
 
 mod broker;
 mod client;
+mod listening;
 
 use std::{
     process::Command,
@@ -35,6 +36,7 @@ use nats::{
 use tokio::sync::OnceCell;
 
 pub use client::{Answer, Client, Request};
+pub use listening::{Listening, Refusals};
 
 use crate::{
     mail::MailCatcher,
@@ -369,46 +371,6 @@ struct Buried {
     reason: String,
     #[diesel(sql_type = diesel::sql_types::Timestamptz)]
     first_at: chrono::DateTime<chrono::Utc>,
-}
-
-/// What the server refuses a user.
-pub struct Refusals(tokio::sync::mpsc::UnboundedReceiver<String>);
-
-impl Refusals {
-    /// The next refusal, or `None` when there is none within `bound`.
-    pub async fn next(&mut self, bound: Duration) -> Option<String> {
-        tokio::time::timeout(bound, self.0.recv()).await.ok().flatten()
-    }
-}
-
-/// Everything that passes on a subject.
-pub struct Listening {
-    client: async_nats::Client,
-    messages: async_nats::Subscriber,
-}
-
-#[expect(clippy::expect_used, reason = "a test that cannot set up its world has failed")]
-impl Listening {
-    /// The next message's body, or `None` when there is none within `bound`.
-    pub async fn next(&mut self, bound: Duration) -> Option<String> {
-        let message = tokio::time::timeout(bound, self.messages.next()).await.ok().flatten()?;
-        Some(String::from_utf8_lossy(&message.payload).into_owned())
-    }
-
-    /// Whether nothing has passed on `subject` by now: everything up to a message of our own is looked at.
-    pub async fn never(&mut self, subject: &str) -> bool {
-        let end = format!("bed.end.{}", uuid::Uuid::new_v4().simple());
-        self.client.publish(end.clone(), "".into()).await.expect("the server");
-        while let Some(message) = self.messages.next().await {
-            if message.subject.as_str() == subject {
-                return false;
-            }
-            if message.subject.as_str() == end {
-                break;
-            }
-        }
-        true
-    }
 }
 
 #[expect(clippy::panic, reason = "a test that cannot set up its world has failed")]

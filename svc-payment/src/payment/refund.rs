@@ -188,19 +188,10 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
     );
     let work = async {
         let asked = ask(&payments, due.tries, (&due.charge, &due.key), Money::new(due.amount, due.currency)).await;
-        let written = match asked {
-            Ok(seen) => match settle(&payments, due.payment_id, &seen, None).await {
-                Ok(_settled) => Ok(()),
-                Err(Unsettled::Database(error)) => Err(error),
-                Err(Unsettled::Contradiction(reason)) => {
-                    tracing::error!(reason, "the provider contradicts what we know; somebody has to see to it");
-                    try_later(&payments.database, &due).await
-                }
-            },
-            Err(Unknown(reason)) => {
-                tracing::warn!(reason, "the outcome is not known; it will be looked up");
-                try_later(&payments.database, &due).await
-            }
+        let written = match write_down(&payments, due.payment_id, asked).await {
+            Ok(false) => try_later(&payments.database, &due).await,
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
         };
         if let Err(error) = written {
             tracing::warn!(%error, "not written down; it is looked up when the lease has run out");
@@ -223,6 +214,28 @@ pub(super) async fn ask(
         return Ok(seen);
     }
     payments.provider.refund(key, charge, amount).await
+}
+
+/// Writes down what the provider said; false when it has to be asked again later.
+pub(super) async fn write_down(
+    payments: &Payments,
+    payment_id: PaymentId,
+    asked: Result<ProviderPayment, Unknown>,
+) -> Result<bool, DatabaseError> {
+    match asked {
+        Ok(seen) => match settle(payments, payment_id, &seen, None).await {
+            Ok(_settled) => Ok(true),
+            Err(Unsettled::Database(error)) => Err(error),
+            Err(Unsettled::Contradiction(reason)) => {
+                tracing::error!(reason, "the provider contradicts what we know; somebody has to see to it");
+                Ok(false)
+            }
+        },
+        Err(Unknown(reason)) => {
+            tracing::warn!(reason, "the outcome is not known; it will be looked up");
+            Ok(false)
+        }
+    }
 }
 
 /// Ends the lease; the refund is due again after a delay that grows with each try.

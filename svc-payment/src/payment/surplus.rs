@@ -28,11 +28,10 @@ use super::{
     Payment, PaymentStatus, TransactionKind,
     charge::{LEASE_MS, delay_ms},
     refund,
-    settle::{Unsettled, settle},
 };
 use crate::{
     Payments,
-    provider::{Operation, ProviderPayment, Unknown},
+    provider::{Operation, ProviderPayment},
     schema::transaction,
 };
 
@@ -209,19 +208,11 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
     );
     let work = async {
         let amount = Money::new(due.amount, due.currency);
-        let written = match refund::ask(&payments, due.tries, (&due.charge, &due.refund_key), amount).await {
-            Ok(seen) => match settle(&payments, due.payment_id, &seen, None).await {
-                Ok(_settled) => Ok(()),
-                Err(Unsettled::Database(error)) => Err(error),
-                Err(Unsettled::Contradiction(reason)) => {
-                    tracing::error!(reason, "the provider contradicts what we know; somebody has to see to it");
-                    try_later(&payments.database, &due).await
-                }
-            },
-            Err(Unknown(reason)) => {
-                tracing::warn!(reason, "the outcome is not known; it will be looked up");
-                try_later(&payments.database, &due).await
-            }
+        let asked = refund::ask(&payments, due.tries, (&due.charge, &due.refund_key), amount).await;
+        let written = match refund::write_down(&payments, due.payment_id, asked).await {
+            Ok(false) => try_later(&payments.database, &due).await,
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
         };
         if let Err(error) = written {
             tracing::warn!(%error, "not written down; it is looked up when the lease has run out");
