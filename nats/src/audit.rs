@@ -14,6 +14,7 @@ use crate::{
     database::{
         DatabaseError,
         schema::{dead_letter, inbox},
+        sql,
     },
     invoke::CallError,
     service::Runtime,
@@ -36,10 +37,8 @@ struct Recorded {
 /// A page of the events that this service has recorded.
 pub(crate) async fn events(runtime: Runtime, question: AuditEvents) -> Result<AuditedEvents, CallError<Never>> {
     let mut connection = runtime.database.connection().await?;
-    let rows: Vec<Recorded> = diesel::sql_query(
-        "select id, event_id, headers ->> 'ce-type' as event_type from event_log
-         where id > $1 and created_at < $2 order by id limit $3",
-    )
+    let rows: Vec<Recorded> = sql("select id, event_id, headers ->> 'ce-type' as event_type from event_log
+         where id > $1 and created_at < $2 order by id limit $3")
     .bind::<sql_types::BigInt, _>(question.after)
     .bind::<sql_types::Timestamptz, _>(question.before)
     .bind::<sql_types::BigInt, _>(question.limit.clamp(1, PAGE))
@@ -88,7 +87,7 @@ pub(crate) async fn backlog(runtime: &Runtime) -> Result<AuditCheck, DatabaseErr
         parked: i64,
     }
     let mut connection = runtime.database.connection().await?;
-    let Backlog { recorded, late, parked } = diesel::sql_query(
+    let Backlog { recorded, late, parked } = sql(
         "select (select count(*) from event_log) as recorded,
                 count(*) filter (where parked_reason is null and event_log.created_at < now() - interval '1 minute') as late,
                 count(*) filter (where parked_reason is not null) as parked

@@ -1,7 +1,8 @@
 //! Durable consumers: at least once delivered, effects exactly once.
 //!
 //! For each message the runner opens a transaction, inserts (consumer, event id) into the inbox, runs the handler on that
-//! connection, commits, then acknowledges. A crash anywhere leads to a redelivery, and a repeat to a no-op. Nothing is
+//! connection, commits, then acknowledges. Where a consumer takes many events, those that wait at the same time share all of
+//! that, one of each entity; when they fail together, each is tried alone. A crash anywhere leads to a redelivery, and a repeat to a no-op. Nothing is
 //! acknowledged on error; a NAK always carries a delay. A message that fails for good is kept in the service's own database
 //! with its headers and the reason ([`crate::contracts::operations::DeadLetter`]), and is not handled again before somebody
 //! has it redriven.
@@ -13,14 +14,16 @@
 //! Trap: effects outside of the database (mail, a charge) are not covered by the inbox. Store an intent with a key here,
 //! and act on it afterwards.
 
+mod claim;
 mod dead;
+mod delivered;
 pub(crate) mod envelope;
 mod handler;
 pub(crate) mod operations;
 mod redrive;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     marker::PhantomData,
     num::NonZeroU16,
     panic::AssertUnwindSafe,
@@ -29,19 +32,16 @@ use std::{
 };
 
 use async_nats::jetstream::{self, AckKind, consumer::pull};
-use diesel::{
-    BoolExpressionMethods, ExpressionMethods, IntoSql, QueryDsl,
-    dsl::{exists, not},
-    insert_into, sql_types,
-};
-use diesel_async::RunQueryDsl;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
+use delivered::Delivered;
 use envelope::Message;
 pub use envelope::Received;
+pub(crate) use handler::{Alone, Together, Work};
+
 pub use handler::{Failure, Handler};
 use redrive::Redrives;
 
@@ -49,17 +49,14 @@ use crate::{
     config::{SettingError, Settings},
     connect::Connection,
     contracts::Event,
-    database::{
-        Database, DatabaseError, Tx,
-        schema::{dead_letter, inbox},
-    },
+    database::{Database, Tx},
     resilience::within,
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
 };
 
-/// How many messages of one consumer are handled at once by one instance.
-const CONCURRENCY: usize = 16;
-/// How many are fetched ahead: what waits here is not being worked on, and its time runs.
+/// How many transactions' messages are fetched ahead: what waits here is not being worked on, and its time runs.
+const AHEAD: usize = 2;
+/// But no fewer messages than this.
 const FETCH: usize = 8;
 /// A handler that takes longer has failed. Less than the ten seconds after which PostgreSQL cuts off a transaction that idles:
 /// one that hangs would pass for a database that is away, and be tried for ever.
@@ -91,39 +88,15 @@ impl Consuming {
 }
 
 /// One durable consumer of one service, running.
-pub(crate) struct Consumer<S, E, H> {
+pub(crate) struct Consumer<S, E, W> {
     pub(crate) durable: String,
     pub(crate) state: S,
-    pub(crate) handler: H,
+    pub(crate) work: W,
     pub(crate) database: Database,
     pub(crate) jetstream: jetstream::Context,
     pub(crate) consuming: Consuming,
     pub(crate) failures: Failures,
     pub(crate) event: PhantomData<fn() -> E>,
-}
-
-/// A message, and the connection it was delivered over.
-///
-/// Trap: an acknowledgement names the message by its sequence in the stream alone. A server that comes back with an older
-/// store gives the same sequence to another message, and would take that one for handled. So nothing is said about a message
-/// once its connection is known to be gone; it is delivered again, and the inbox knows it. What was queued in the moment in
-/// which the connection broke, the client still sends as the first over the next one: to do harm, a store that was set back
-/// would have to be filled up again before that.
-struct Delivered {
-    message: jetstream::Message,
-    connection: Connection,
-}
-
-impl Delivered {
-    async fn answer(&self, ack: AckKind) {
-        if !self.connection.lasts() {
-            tracing::debug!("the connection it came over is gone; it will come again");
-            return;
-        }
-        if let Err(error) = self.message.ack_with(ack).await {
-            tracing::debug!(%error, "not acknowledged; it will come again");
-        }
-    }
 }
 
 /// How often the handler has failed over a message. Deliveries do not count: most of those that come to nothing say
@@ -149,11 +122,11 @@ impl Failures {
     }
 }
 
-impl<S, E, H> Consumer<S, E, H>
+impl<S, E, W> Consumer<S, E, W>
 where
     S: Clone + Send + Sync + 'static,
     E: Event,
-    H: for<'a> Handler<'a, S, E>,
+    W: Work<S, E>,
 {
     /// Takes messages until `stop`, then finishes those it has begun.
     pub(crate) fn run(self, stop: CancellationToken) -> BoxFuture<'static, ()> {
@@ -164,7 +137,7 @@ where
             tasks.spawn(async move { redriver.redrive(&stopping).await });
             let client = this.jetstream.client();
             // What was begun over the last connection counts as well.
-            let permits = Arc::new(Semaphore::new(CONCURRENCY));
+            let permits = Arc::new(Semaphore::new(W::AT_ONCE));
             while !stop.is_cancelled() {
                 tokio::select! {
                     () = stop.cancelled() => break,
@@ -201,21 +174,26 @@ where
             .map_err(|error| format!("not there yet; run `argosy provision` ({error})"))?;
         let mut messages = consumer
             .stream()
-            .max_messages_per_batch(FETCH)
+            .max_messages_per_batch((W::MOST * AHEAD).max(FETCH))
             .expires(Duration::from_secs(5))
             .heartbeat(Duration::from_secs(1))
             .messages()
             .await
             .map_err(|error| error.to_string())?;
+        // One whose entity the batch before had already.
+        let mut held = None;
         loop {
             let permit = tokio::select! {
                 () = stop.cancelled() => break,
                 permit = Arc::clone(permits).acquire_owned() => permit.map_err(|error| error.to_string())?,
             };
-            let message = tokio::select! {
-                () = stop.cancelled() => break,
-                () = connection.ends() => return Err("the connection to NATS changed".to_owned()),
-                message = messages.next() => message,
+            let message = match held.take() {
+                Some(message) => Some(Ok(message)),
+                None => tokio::select! {
+                    () = stop.cancelled() => break,
+                    () = connection.ends() => return Err("the connection to NATS changed".to_owned()),
+                    message = messages.next() => message,
+                },
             };
             match message {
                 None => return Err("the server ended the subscription".to_owned()),
@@ -225,48 +203,121 @@ where
                 Some(Err(error)) => return Err(error.to_string()),
                 // What was fetched over the connection before this one is delivered again.
                 Some(Ok(_)) if !connection.lasts() => return Err("the connection to NATS changed".to_owned()),
-                Some(Ok(message)) => {
-                    let (this, stop, connection) = (Arc::clone(self), stop.clone(), connection.clone());
+                Some(Ok(first)) => {
+                    let batch = Self::with_those_that_wait(first, &mut held, &mut messages);
+                    let deliver = |message| Delivered { message, connection: connection.clone() };
+                    let batch: Vec<Delivered> = batch.into_iter().map(deliver).collect();
+                    let (this, stop) = (Arc::clone(self), stop.clone());
                     tasks.spawn(async move {
-                        this.take(&Delivered { message, connection }, &stop).await;
+                        this.take(&batch, &stop).await;
                         drop(permit);
                     });
                 }
             }
         }
+        if let Some(message) = held {
+            Delivered { message, connection: connection.clone() }.give_back().await;
+        }
         Self::give_back(&mut messages, connection).await;
         Ok(())
+    }
+
+    /// A message, and those behind it that are here already: as many as one transaction takes, one of each entity. The first
+    /// that repeats an entity is `held` for the next batch, so that of an entity's events one follows the other.
+    fn with_those_that_wait(
+        first: jetstream::Message,
+        held: &mut Option<jetstream::Message>,
+        messages: &mut pull::Stream,
+    ) -> Vec<jetstream::Message> {
+        // The subject ends with the entity's id.
+        let mut entities = HashSet::from([first.subject.to_string()]);
+        let mut batch = vec![first];
+        while batch.len() < W::MOST
+            && let Some(Some(Ok(message))) = messages.next().now_or_never()
+        {
+            if !entities.insert(message.subject.to_string()) {
+                *held = Some(message);
+                break;
+            }
+            batch.push(message);
+        }
+        batch
     }
 
     /// Gives back what was fetched and not begun, so that another instance has it at once.
     async fn give_back(messages: &mut pull::Stream, connection: &Connection) {
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            let delivered = Delivered { message, connection: connection.clone() };
-            delivered.answer(AckKind::Nak(Some(Duration::from_millis(100)))).await;
+            Delivered { message, connection: connection.clone() }.give_back().await;
         }
     }
 
-    /// Handles one message and settles it.
-    async fn take(&self, delivered: &Delivered, stop: &CancellationToken) {
+    /// Handles messages and settles them; meanwhile says that they are being worked on.
+    async fn take(&self, batch: &[Delivered], stop: &CancellationToken) {
+        let taken = async {
+            match batch {
+                [alone] => self.take_alone(alone, stop).await,
+                many => self.take_together(many, stop).await,
+            }
+        };
+        tokio::pin!(taken);
+        while tokio::time::timeout(PROGRESS, &mut taken).await.is_err() {
+            for delivered in batch {
+                delivered.answer(AckKind::Progress).await;
+            }
+        }
+    }
+
+    async fn take_alone(&self, delivered: &Delivered, stop: &CancellationToken) {
         let message = &delivered.message;
         let header =
             |name: &str| message.headers.as_ref().and_then(|headers| headers.get(name)).map(|value| value.as_str());
         let trace = Trace::continued(header(TRACEPARENT), header(REQUEST_ID));
-        let attempt = message.info().map_or(1, |info| info.delivered);
+        let attempt = delivered.attempt();
         let span = tracing::info_span!(
             "consume", consumer = self.durable, subject = %message.subject, attempt, request_id = trace.request_id(), trace_id = %trace
         );
-        let settled = trace.scope(tracing::Span::none(), self.settle(delivered, attempt, stop).instrument(span));
-        tokio::pin!(settled);
-        while tokio::time::timeout(PROGRESS, &mut settled).await.is_err() {
-            delivered.answer(AckKind::Progress).await;
+        trace.scope(tracing::Span::none(), self.settle(delivered, attempt, stop).instrument(span)).await;
+    }
+
+    /// All in one transaction. When that does not succeed, each is settled by itself: so one that fails, fails alone.
+    async fn take_together(&self, batch: &[Delivered], stop: &CancellationToken) {
+        let span = tracing::info_span!("consume", consumer = self.durable, events = batch.len());
+        let opened = batch.iter().map(|delivered| Message::of(&delivered.message).open::<E>().ok());
+        let outcome = match opened.collect::<Option<Vec<_>>>() {
+            Some(events) => self.handle(events).instrument(span.clone()).await,
+            None => Err(Failure::Failed("one of them is no event".to_owned())),
+        };
+        match outcome {
+            Ok(()) => {
+                for delivered in batch {
+                    delivered.answer(AckKind::Ack).await;
+                }
+            }
+            // Whatever failed while the process was stopping says nothing about the messages.
+            Err(_) if stop.is_cancelled() => {
+                for delivered in batch {
+                    delivered.give_back().await;
+                }
+            }
+            Err(Failure::Unavailable(reason)) => {
+                span.in_scope(|| tracing::warn!(reason, "unavailable; trying again"));
+                for delivered in batch {
+                    delivered.answer(AckKind::Nak(Some(backoff(delivered.attempt())))).await;
+                }
+            }
+            Err(failure) => {
+                span.in_scope(|| tracing::info!(%failure, "not together; each is tried alone"));
+                for delivered in batch {
+                    self.take_alone(delivered, stop).await;
+                }
+            }
         }
     }
 
     async fn settle(&self, delivered: &Delivered, attempt: i64, stop: &CancellationToken) {
         let message = Message::of(&delivered.message);
         let (key, outcome) = match message.open::<E>() {
-            Ok(event) => (dead::key_of_event(event.id), self.handle(event).await),
+            Ok(event) => (dead::key_of_event(event.id), self.handle(vec![event]).await),
             Err(reason) => (dead::key_of_message(&message), Err(Failure::Dead(reason))),
         };
         let ack = match outcome {
@@ -316,43 +367,31 @@ where
         AckKind::Nak(Some(backoff(failures.into())))
     }
 
-    /// The transaction around the handler. A database that has gone silent must not hold the message for good.
-    async fn handle(&self, event: Received<E>) -> Result<(), Failure> {
+    /// The transaction around the handler. A database that has gone silent must not hold the messages for good.
+    async fn handle(&self, events: Vec<Received<E>>) -> Result<(), Failure> {
         // Half of the pool stays for those who wait at the other end of a request.
         let _turn = self.database.background().await;
         let late = || Err(Failure::Unavailable(format!("the transaction took over {MESSAGE_DEADLINE:?}")));
-        tokio::time::timeout(MESSAGE_DEADLINE, self.transact(event)).await.unwrap_or_else(|_| late())
+        tokio::time::timeout(MESSAGE_DEADLINE, self.transact(events)).await.unwrap_or_else(|_| late())
     }
 
-    async fn transact(&self, event: Received<E>) -> Result<(), Failure> {
+    async fn transact(&self, events: Vec<Received<E>>) -> Result<(), Failure> {
         let mut tx = self.database.begin().await?;
-        if !self.claim(&mut tx, &event, false).await? {
+        let new = self.claim(&mut tx, events, false).await?;
+        if new.is_empty() {
             tracing::debug!("seen before, or dead");
             return Ok(tx.roll_back().await?);
         }
-        self.call(&mut tx, event).await?;
+        self.call(&mut tx, new).await?;
         Ok(tx.commit().await?)
     }
 
-    /// Marks an event as taken effect of; `false` when it is marked already, or when it is dead and not being redriven.
-    async fn claim(&self, tx: &mut Tx, event: &Received<E>, redriven: bool) -> Result<bool, DatabaseError> {
-        let columns = (inbox::consumer, inbox::event_day, inbox::event_id);
-        let row = (
-            self.durable.as_str().into_sql::<sql_types::Text>(),
-            event.day().into_sql::<sql_types::Date>(),
-            event.id.uuid().into_sql::<sql_types::Uuid>(),
-        );
-        let key = dead::key_of_event(event.id);
-        let dead = dead_letter::consumer.eq(&self.durable).and(dead_letter::digest.eq(key.as_slice()));
-        let alive = not(exists(dead_letter::table.filter(dead)));
-        let row = diesel::select(row).filter(redriven.into_sql::<sql_types::Bool>().or(alive));
-        let marked = insert_into(inbox::table).values(row).into_columns(columns).on_conflict_do_nothing();
-        Ok(marked.execute(tx).await? > 0)
-    }
-
-    /// The handler itself, with so much time for all that it waits for. A panic is a failure of this message alone.
-    async fn call(&self, tx: &mut Tx, event: Received<E>) -> Result<(), Failure> {
-        let work = AssertUnwindSafe(self.handler.call(tx, self.state.clone(), event)).catch_unwind();
+    /// The handler itself, with so much time for all that it waits for. A panic is a failure of these messages alone.
+    async fn call(&self, tx: &mut Tx, events: Vec<Received<E>>) -> Result<(), Failure> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let work = AssertUnwindSafe(self.work.work(tx, self.state.clone(), events)).catch_unwind();
         match within(HANDLER_DEADLINE, work).await {
             Some(Ok(outcome)) => outcome,
             Some(Err(_panic)) => Err(Failure::Failed("the handler panicked".to_owned())),

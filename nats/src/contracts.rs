@@ -10,6 +10,7 @@ pub mod operations;
 pub mod order;
 pub mod payment;
 pub mod shipping;
+pub mod trail;
 pub mod user;
 
 use std::{marker::PhantomData, time::Duration};
@@ -19,7 +20,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// A fact that already happened, told by the service that owns the entity.
 ///
-/// Carries ids, amounts and states, never personal data.
+/// Carries ids, amounts and states, never personal data, unless it is [direct](Event::DIRECT).
 pub trait Event: Serialize + DeserializeOwned + Type + Clone + Send + Sync + 'static {
     /// The service that publishes it; its stream is the upper-case name.
     const SERVICE: &'static str;
@@ -29,6 +30,10 @@ pub trait Event: Serialize + DeserializeOwned + Type + Clone + Send + Sync + 'st
     const VERB: &'static str;
     /// The version of its shape.
     const VERSION: u8;
+    /// Whether it is published by a process without a database ([`crate::direct`]), to one consumer. The stream, which has the
+    /// entity's upper-case name, then holds the only copy: it keeps each event until that is taken, and no longer. Nobody else
+    /// is permitted to read it, so it may carry personal data.
+    const DIRECT: bool = false;
 
     /// The entity's id: events of one id keep their order.
     fn entity_id(&self) -> String;
@@ -38,20 +43,33 @@ pub trait Event: Serialize + DeserializeOwned + Type + Clone + Send + Sync + 'st
         format!("{}.{}.v{}", Self::ENTITY, Self::VERB, Self::VERSION)
     }
 
-    /// The subject of one event: `evt.<entity>.<verb>.<entity id>`.
+    /// The subject of one event: `evt.<entity>.<verb>.<entity id>`, or `direct.…`.
     fn subject(&self) -> String {
-        format!("evt.{}.{}.{}", Self::ENTITY, Self::VERB, self.entity_id())
+        format!("{}.{}.{}.{}", space::<Self>(), Self::ENTITY, Self::VERB, self.entity_id())
     }
 
     /// The subjects of all events of this type.
     fn subject_filter() -> String {
-        format!("evt.{}.{}.*", Self::ENTITY, Self::VERB)
+        format!("{}.{}.{}.*", space::<Self>(), Self::ENTITY, Self::VERB)
     }
 
     /// The stream that holds them.
     fn stream() -> String {
-        stream_of(Self::SERVICE)
+        stream_of(if Self::DIRECT { Self::ENTITY } else { Self::SERVICE })
     }
+}
+
+/// What the subjects of direct events begin with.
+const DIRECT: &str = "direct";
+
+/// What the subjects of these events begin with.
+const fn space<E: Event>() -> &'static str {
+    if E::DIRECT { DIRECT } else { "evt" }
+}
+
+/// Whether this is a subject of [direct](Event::DIRECT) events.
+pub(crate) fn is_direct(subject: &str) -> bool {
+    subject.split('.').next() == Some(DIRECT)
 }
 
 /// The stream of the events that a service owns.

@@ -9,6 +9,7 @@
 //! Trap: dropping a [`Tx`] rolls it back, a moment later, in a task of its own. Commit what should last.
 
 pub(crate) mod schema;
+mod sql;
 
 use std::{
     ops::{Deref, DerefMut},
@@ -25,17 +26,24 @@ use diesel_async::{
     AnsiTransactionManager, AsyncConnection, AsyncMigrationHarness, AsyncPgConnection, RunQueryDsl,
     SimpleAsyncConnection, TransactionManager,
     pooled_connection::{
-        AsyncDieselConnectionManager,
-        deadpool::{Object, Pool},
+        AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+        deadpool::{Hook, HookError, Object, Pool},
     },
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use futures_util::FutureExt;
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use sql::{Bound, Sql, sql};
 
 const RUNTIME_MIGRATIONS: EmbeddedMigrations = embed_migrations!("migrations");
 /// Held while migrating, so that instances that start together do it one after the other.
 const MIGRATION_LOCK: i64 = 0x61_72_67_6f_73_79;
 const CONNECT_WITHIN: Duration = Duration::from_secs(60);
+/// A connection that was in use so recently is used again without asking whether it still is one.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// How long that is asked.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// How PostgreSQL begins to say, under codes that diesel does not tell apart, that it stops or starts (57P01 to 57P03), or
 /// that a lock or a statement took too long (55P03, 57014).
@@ -165,7 +173,13 @@ impl Database {
 }
 
 fn open_pool(url: &str, size: usize) -> Result<Pool<AsyncPgConnection>, OpenError> {
-    Pool::builder(AsyncDieselConnectionManager::<AsyncPgConnection>::new(url))
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    Pool::builder(AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config))
+        .pre_recycle(Hook::async_fn(|connection, metrics| {
+            let trusted = metrics.last_used() < TRUSTED;
+            async move { if trusted { Ok(()) } else { still_there(connection).await } }.boxed()
+        }))
         .max_size(size)
         .wait_timeout(Some(Duration::from_secs(5)))
         .create_timeout(Some(Duration::from_secs(5)))
@@ -173,6 +187,14 @@ fn open_pool(url: &str, size: usize) -> Result<Pool<AsyncPgConnection>, OpenErro
         .runtime(deadpool::Runtime::Tokio1)
         .build()
         .map_err(|error| OpenError::Unreachable(error.to_string()))
+}
+
+/// Asks for a sign of life. Whether the socket is open is looked at each time; this finds the peer that has gone silently.
+async fn still_there(connection: &mut AsyncPgConnection) -> Result<(), HookError> {
+    match tokio::time::timeout(SIGN_OF_LIFE, sql("select 1").execute(connection)).await {
+        Ok(asked) => asked.map(drop).map_err(|error| HookError::Backend(PoolError::QueryError(error))),
+        Err(_elapsed) => Err(HookError::message("the connection is silent")),
+    }
 }
 
 /// A pooled connection.
@@ -267,9 +289,14 @@ pub enum OpenError {
 
 /// The URL with bounds on every wait: a peer that has gone silent is noticed within seconds, on both ends. Nobody waits
 /// longer for a row's lock than callers wait for an answer, and a stalled holder is put out soon after.
+///
+/// A plan that was made while a table was small is kept: so an index is used from the first row on, and never a scan of
+/// what has grown meanwhile. What has no index is read all the same; compiling it, because its cost looks immense, would
+/// only take time.
 fn guarded(url: &str) -> String {
     const BOUNDS: &str = "keepalives_idle=5&keepalives_interval=5&keepalives_retries=3&tcp_user_timeout=15&connect_timeout=5\
         &options=-c%20statement_timeout%3D30s%20-c%20lock_timeout%3D3s%20-c%20idle_in_transaction_session_timeout%3D10s\
+        %20-c%20enable_seqscan%3Doff%20-c%20jit%3Doff\
         %20-c%20tcp_keepalives_idle%3D5%20-c%20tcp_keepalives_interval%3D5%20-c%20tcp_keepalives_count%3D3";
     let separator = if url.contains('?') { '&' } else { '?' };
     format!("{url}{separator}{BOUNDS}")
@@ -298,7 +325,7 @@ async fn migrate(mut connection: AsyncPgConnection, own: EmbeddedMigrations) -> 
         .batch_execute("set lock_timeout = 0; set statement_timeout = 0")
         .await
         .map_err(|error| failed(&error))?;
-    diesel::sql_query("select pg_advisory_lock($1)")
+    sql("select pg_advisory_lock($1)")
         .bind::<sql_types::BigInt, _>(MIGRATION_LOCK)
         .execute(&mut connection)
         .await

@@ -50,19 +50,25 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// Tells whether everything has been seen that was there at the beginning; cheap to clone. Once it is so, it stays so.
 #[derive(Debug, Clone)]
-pub struct CaughtUp(watch::Receiver<bool>);
+pub struct CaughtUp(watch::Receiver<u64>);
 
 impl CaughtUp {
     /// Whether it is so now.
     pub fn now(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() > 0
     }
 
     /// Waits until it is so, at most for `bound`; whether it is.
     pub async fn within(&self, bound: Duration) -> bool {
         let mut told = self.0.clone();
-        let waiting = tokio::time::timeout(bound, told.wait_for(|caught_up| *caught_up));
+        let waiting = tokio::time::timeout(bound, told.wait_for(|times| *times > 0));
         matches!(waiting.await, Ok(Ok(_)))
+    }
+
+    /// Waits until it is so once more, for each beginning that this one has not told of yet: whoever has to know what may have
+    /// happened before the time that is looked back to asks for it now. Whether there will be another one.
+    pub async fn again(&mut self) -> bool {
+        self.0.changed().await.is_ok()
     }
 }
 
@@ -78,7 +84,7 @@ where
     E: Event,
     F: Fn(Received<E>) + Send + Sync + 'static,
 {
-    let (sender, receiver) = watch::channel(false);
+    let (sender, receiver) = watch::channel(0);
     let follower = Follower { client: client.clone(), jetstream: jetstream(client), ago, caught_up: sender };
     let run = async move {
         stop.run_until_cancelled(follower.run::<E>(take)).await;
@@ -90,7 +96,8 @@ struct Follower {
     client: Client,
     jetstream: jetstream::Context,
     ago: Duration,
-    caught_up: watch::Sender<bool>,
+    /// How many beginnings have caught up.
+    caught_up: watch::Sender<u64>,
 }
 
 impl Follower {
@@ -119,9 +126,11 @@ impl Follower {
             Ok(deliveries) => deliveries,
             Err(reason) => return reason,
         };
+        let mut behind = true;
         loop {
-            if deliveries.are_all() {
-                self.caught_up.send_if_modified(|known| !std::mem::replace(known, true));
+            if behind && deliveries.are_all() {
+                behind = false;
+                self.caught_up.send_modify(|times| *times += 1);
             }
             match deliveries.next().await {
                 Ok(delivered) => hand_on::<E>(&Message::of(&delivered), take),

@@ -6,11 +6,13 @@
 //!
 //! Trap: only the gateway may publish on `http.>` (the broker enforces it); that is why identity headers are believed.
 
+mod address;
 mod body;
 mod client;
 mod endpoint;
 mod response;
 
+pub use address::ClientAddress;
 pub use body::Body;
 pub use client::{Answered, Forward, ForwardError, Forwarder};
 pub(crate) use endpoint::{overloaded, responder};
@@ -29,6 +31,11 @@ pub(crate) const STATUS: &str = "Http-Status";
 /// `<bucket>/<object>`: where the body lies when it is not in the message. In small letters, as poem writes the names of an
 /// answer's headers; NATS tells them apart.
 pub(crate) const OBJECT: &str = "http-object";
+
+/// What every header begins with that is for the gateway alone, in either direction: in small letters.
+pub const INTERNAL: &str = "argosy-";
+/// The header of an answer that says whose account it is about, where neither path nor caller does: for the audit trail.
+pub const CONCERNS: &str = "argosy-concerns";
 
 /// The subject on which a service answers HTTP.
 pub(crate) fn subject(service: &str) -> String {

@@ -27,11 +27,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    database::{Database, DatabaseError, Tx, schema::idempotency},
+    database::{Database, DatabaseError, Tx, schema::idempotency, sql},
     problem::{Code, Problem},
 };
 
-pub use keyed::{Answered, InFlight, InFlightGuard, KeptAnswer, Keyed, claim_all, fence_all};
+pub use keyed::{Answered, InFlight, InFlightGuard, KeptAnswer, Keyed, Lookups, claim_all, fence_all};
 
 /// The value of an `Idempotency-Key` header: 1 to 255 visible ASCII characters, quoted or not.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -208,12 +208,11 @@ async fn lock(tx: &mut Tx, principal: &str, operation: &str, key: &IdempotencyKe
         #[diesel(sql_type = sql_types::Bool)]
         locked: bool,
     }
-    let locked: Option<Locked> =
-        diesel::sql_query("select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked")
-            .bind::<sql_types::Text, _>(format!("{principal}\n{operation}\n{}", key.0))
-            .get_result(tx)
-            .await
-            .optional()?;
+    let locked: Option<Locked> = sql("select pg_try_advisory_xact_lock(hashtextextended($1, 0)) as locked")
+        .bind::<sql_types::Text, _>(format!("{principal}\n{operation}\n{}", key.0))
+        .get_result(tx)
+        .await
+        .optional()?;
     Ok(locked.is_some_and(|row| row.locked))
 }
 

@@ -7,6 +7,7 @@
 //! | [`invoke`] | service invocation: typed request-reply |
 //! | [`http`] | a poem endpoint served over NATS, and its client side for the gateway |
 //! | [`outbox`] | events written with the state, relayed to JetStream |
+//! | [`direct`] | events of a process without a database, straight to JetStream |
 //! | [`consume`] | durable consumers: inbox, retry, dead letters |
 //! | [`follow`] | the last minutes of a stream and what comes: events that one has to know of |
 //! | [`batch`] | natural batching: one transaction for all that wait |
@@ -34,6 +35,7 @@ pub mod connect;
 pub mod consume;
 pub mod contracts;
 pub mod database;
+pub mod direct;
 pub mod follow;
 pub mod http;
 pub mod idempotency;

@@ -9,7 +9,7 @@ use poem_openapi::{registry::Registry, types::Type};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::contracts::{Bucket, Call, Event};
+use crate::contracts::{Bucket, Call, Event, StateBucket};
 
 /// One service's list.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -152,7 +152,8 @@ impl CallEntry {
 }
 
 impl EventEntry {
-    pub(crate) fn of<E: Event>() -> Self {
+    /// The events of type `E`.
+    pub fn of<E: Event>() -> Self {
         Self {
             event_type: E::event_type(),
             subject: E::subject_filter(),
@@ -185,6 +186,16 @@ impl JobEntry {
 impl BucketEntry {
     /// `bucket`, read only or written as well.
     pub fn of(bucket: Bucket, writes: bool) -> Self {
+        Self {
+            name: bucket.name.to_owned(),
+            writes,
+            max_age_s: bucket.max_age.map(|age| age.as_secs()),
+            max_bytes: bucket.max_bytes,
+        }
+    }
+
+    /// The same of a bucket of state.
+    pub fn of_state<T>(bucket: &StateBucket<T>, writes: bool) -> Self {
         Self {
             name: bucket.name.to_owned(),
             writes,

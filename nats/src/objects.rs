@@ -95,7 +95,7 @@ impl Objects {
     }
 
     /// Deletes an object that has done its service; should that fail, it stays until it is too old.
-    pub(crate) async fn delete(&self, bucket: Bucket, name: &str) {
+    pub async fn delete(&self, bucket: Bucket, name: &str) {
         let deleted = async {
             let store = self.store(bucket.name).await?;
             self.bounded(bucket.name, store.delete(name)).await
@@ -112,7 +112,8 @@ impl Objects {
     pub async fn has(&self, bucket: Bucket, name: &str) -> Result<bool, ObjectError> {
         let store = self.store(bucket.name).await?;
         match tokio::time::timeout(DEADLINE, store.info(name)).await {
-            Ok(Ok(_)) => Ok(true),
+            // What was deleted leaves a marker.
+            Ok(Ok(info)) => Ok(!info.deleted),
             Ok(Err(error)) if error.kind() == jetstream::object_store::InfoErrorKind::NotFound => Ok(false),
             Ok(Err(error)) => Err(failed(bucket.name, &error)),
             Err(elapsed) => Err(failed(bucket.name, &elapsed)),

@@ -14,17 +14,14 @@ pub(crate) mod republish;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use chrono::Utc;
-use diesel::{ExpressionMethods, Insertable, insert_into};
+use diesel::sql_types::{self, Array};
 use diesel_async::RunQueryDsl;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
     contracts::Event,
-    database::{
-        Database, DatabaseError, Tx,
-        schema::{event_log, outbox_pending},
-    },
+    database::{Database, DatabaseError, Tx, sql},
     telemetry::{REQUEST_ID, TRACEPARENT, Trace},
     types::EventId,
 };
@@ -48,20 +45,12 @@ impl Tx {
     /// When the insert fails; the transaction is then lost as a whole.
     pub async fn record<E: Event>(&mut self, event: &E) -> Result<EventId, DatabaseError> {
         let entry = Entry::of(event, &Trace::current())?;
-        let (log_id, shard): (i64, i16) = insert_into(event_log::table)
-            .values(&entry)
-            .returning((event_log::id, event_log::shard))
-            .get_result(self)
-            .await?;
-        insert_into(outbox_pending::table)
-            .values((outbox_pending::id.eq(log_id), outbox_pending::shard.eq(shard)))
-            .execute(self)
-            .await?;
-        self.wakes.push(self.relay.clone());
-        Ok(EventId::from_uuid(entry.event_id))
+        let id = EventId::from_uuid(entry.event_id);
+        self.append(vec![entry]).await?;
+        Ok(id)
     }
 
-    /// As [`Tx::record`] for many events at once, in two statements. Events of one entity keep the order of `events`.
+    /// As [`Tx::record`] for many events at once, in one statement. Events of one entity keep the order of `events`.
     ///
     /// # Errors
     /// As [`Tx::record`].
@@ -69,26 +58,32 @@ impl Tx {
         if events.is_empty() {
             return Ok(());
         }
-        let entries: Vec<Entry> =
-            events.iter().map(|traced| Entry::of(&traced.event, &traced.trace)).collect::<Result<_, _>>()?;
-        let logged: Vec<(i64, i16)> = insert_into(event_log::table)
-            .values(&entries)
-            .returning((event_log::id, event_log::shard))
-            .get_results(self)
-            .await?;
-        let pending: Vec<_> = logged
-            .into_iter()
-            .map(|(id, shard)| (outbox_pending::id.eq(id), outbox_pending::shard.eq(shard)))
-            .collect();
-        insert_into(outbox_pending::table).values(&pending).execute(self).await?;
+        self.append(events.iter().map(|traced| Entry::of(&traced.event, &traced.trace)).collect::<Result<_, _>>()?)
+            .await
+    }
+
+    async fn append(&mut self, entries: Vec<Entry>) -> Result<(), DatabaseError> {
+        let mut columns = Columns::default();
+        entries.into_iter().for_each(|entry| columns.push(entry));
+        // In the order of the arrays, and so are the ids.
+        sql("with logged as (
+                 insert into event_log (event_id, shard, entity_id, subject, headers, payload)
+                 select * from unnest($1, $2, $3, $4, $5, $6) returning id, shard)
+             insert into outbox_pending (id, shard) select id, shard from logged")
+        .bind::<Array<sql_types::Uuid>, _>(columns.event_id)
+        .bind::<Array<sql_types::SmallInt>, _>(columns.shard)
+        .bind::<Array<sql_types::Text>, _>(columns.entity_id)
+        .bind::<Array<sql_types::Text>, _>(columns.subject)
+        .bind::<Array<sql_types::Jsonb>, _>(columns.headers)
+        .bind::<Array<sql_types::Text>, _>(columns.payload)
+        .execute(self)
+        .await?;
         self.wakes.push(self.relay.clone());
         Ok(())
     }
 }
 
 /// A row of `event_log` that is to be written.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = event_log)]
 struct Entry {
     event_id: Uuid,
     shard: i16,
@@ -96,6 +91,28 @@ struct Entry {
     subject: String,
     headers: Value,
     payload: String,
+}
+
+/// Rows of `event_log`, column by column.
+#[derive(Default)]
+struct Columns {
+    event_id: Vec<Uuid>,
+    shard: Vec<i16>,
+    entity_id: Vec<String>,
+    subject: Vec<String>,
+    headers: Vec<Value>,
+    payload: Vec<String>,
+}
+
+impl Columns {
+    fn push(&mut self, Entry { event_id, shard, entity_id, subject, headers, payload }: Entry) {
+        self.event_id.push(event_id);
+        self.shard.push(shard);
+        self.entity_id.push(entity_id);
+        self.subject.push(subject);
+        self.headers.push(headers);
+        self.payload.push(payload);
+    }
 }
 
 impl Entry {
@@ -147,7 +164,7 @@ const FORGOTTEN_AT_ONCE: usize = 20_000;
 /// days have their partitions. Streams keep events for three days, so no repeat can come from further back.
 pub(crate) async fn keep_house(database: &Database) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
-    diesel::sql_query("select keep_inbox_days(current_date - 3, current_date + 3, current_date - 40)")
+    sql("select keep_inbox_days(current_date - 3, current_date + 3, current_date - 40)")
         .execute(&mut connection)
         .await?;
     let forget = format!(

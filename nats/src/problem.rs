@@ -13,6 +13,8 @@ use poem_openapi::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{http::CONCERNS, types::UserId};
+
 /// The media type of a problem document.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
@@ -54,14 +56,18 @@ codes! {
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY, "The Idempotency-Key belongs to another request";
     /// A request with this `Idempotency-Key` is still running. Wait a moment and send it again.
     IdempotencyKeyInFlight = "idempotency_key_in_flight", CONFLICT, "A request with this Idempotency-Key is still running";
-    /// No token, or one that is expired, malformed or not ours. Sign in again, or refresh the token.
+    /// No token, or one that is expired, malformed or not ours, or from before its user's permissions changed.
+    /// Refresh the token, or sign in again.
     Unauthenticated = "unauthenticated", UNAUTHORIZED, "Sign in to do this";
     /// The e-mail address or the password is wrong. It is not said which.
     BadCredentials = "bad_credentials", UNAUTHORIZED, "E-mail address or password is wrong";
-    /// The caller is known, but its role, or the scopes of its API key, do not allow this. `detail` names what is missing.
+    /// The caller is known, but its permissions, or the scopes of its API key, do not allow this. `detail` names what is
+    /// missing.
     Forbidden = "forbidden", FORBIDDEN, "You may not do this";
     /// There is no such thing, or it is not yours.
     NotFound = "not_found", NOT_FOUND, "Not found";
+    /// This installation does not offer it: whoever runs it has not set it up. Another way leads to the same end.
+    NotConfigured = "not_configured", NOT_FOUND, "Not offered here";
     /// The path exists, but not with this method. The `Allow` header names those it has.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The method is not allowed here";
     /// The thing is not in a state in which this is possible, or it exists already.
@@ -72,6 +78,10 @@ codes! {
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, "It changed in the meantime";
     /// The body is larger than this operation takes.
     PayloadTooLarge = "payload_too_large", PAYLOAD_TOO_LARGE, "The body is too large";
+    /// The path and the query together are longer than the gateway takes. What is long belongs into a body.
+    UriTooLong = "uri_too_long", URI_TOO_LONG, "The address is too long";
+    /// The header fields are more, or together longer, than the gateway takes. Send fewer, or shorter ones.
+    HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, "The headers are too large";
     /// The body's `Content-Type` is not one this operation takes.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, "The content type is not supported";
     /// The requested byte range lies outside of the document.
@@ -104,13 +114,16 @@ pub struct Problem {
     errors: Vec<FieldError>,
     allow: Option<String>,
     retry_after: Option<Duration>,
+    // Boxed: a problem is the error of most functions, and is to stay small.
+    concerns: Option<Box<UserId>>,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Problem {
     /// A problem of this code; `detail` is a sentence about this occurrence.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), allow: None, retry_after: None, cause: None }
+        let (detail, errors) = (detail.into(), Vec::new());
+        Self { code, detail, errors, allow: None, retry_after: None, concerns: None, cause: None }
     }
 
     /// `what` does not exist, or is not the caller's.
@@ -141,6 +154,13 @@ impl Problem {
     #[must_use]
     pub fn because(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.cause = Some(Arc::from(cause.into()));
+        self
+    }
+
+    /// This problem of somebody's account, for the audit trail. Whoever asked is not told.
+    #[must_use]
+    pub fn concerning(mut self, user: UserId) -> Self {
+        self.concerns = Some(Box::new(user));
         self
     }
 
@@ -197,6 +217,9 @@ impl Problem {
         }
         if let Some(allow) = &self.allow {
             response = response.header("Allow", allow);
+        }
+        if let Some(user) = &self.concerns {
+            response = response.header(CONCERNS, user.to_string());
         }
         response.body(serde_json::to_vec(&document).unwrap_or_default())
     }

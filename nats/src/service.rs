@@ -29,10 +29,11 @@ pub use run::{Running, main, process};
 use crate::{
     config::{SettingError, Settings},
     connect::{ConnectError, Requests},
-    consume::{Consumer, Consuming, Failures, Handler, Received},
+    consume::{Alone, Consumer, Consuming, Failures, Handler, Received, Together, Work},
     contracts::{Bucket, Call, Event, StateBucket, TRANSFER, operations::AuditCheck},
     database::{Database, DatabaseError, OpenError},
     follow::follow,
+    identity,
     invoke::{self, Answer, Caller, Responder},
     lock::Lock,
     manifest::{BucketEntry, CallEntry, ConsumerEntry, EventEntry, FollowEntry, JobEntry, Manifest},
@@ -116,7 +117,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     #[must_use]
     pub fn http<A: OpenApi + Send + Sync + 'static>(mut self, api: A) -> Self {
         let service = OpenApiService::new(api, self.name, env!("CARGO_PKG_VERSION"));
-        self.manifest.openapi = serde_json::from_str(&service.spec()).ok();
+        self.manifest.openapi = identity::document(&service.spec());
         self.api = Some(Box::new(move |state| Route::new().nest("/", service).data(state).map_to_response().boxed()));
         self.bucket(TRANSFER, true)
     }
@@ -147,16 +148,29 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
         self
     }
 
-    /// Takes events of type `E`; `what` it does names the durable consumer `<service>-<what>`.
+    /// Takes events of type `E`, each in a transaction of its own; `what` it does names the durable consumer
+    /// `<service>-<what>`.
     #[must_use]
-    pub fn consume<E: Event, H: for<'a> Handler<'a, S, E>>(mut self, what: &str, handler: H) -> Self {
+    pub fn consume<E: Event, H: for<'a> Handler<'a, S, Received<E>>>(self, what: &str, handler: H) -> Self {
+        self.consume_by::<E, _>(what, Alone(handler))
+    }
+
+    /// Takes events of type `E`, those that wait at the same time in one transaction, where one statement for all of them is
+    /// much less work than one for each. The handler gets one event of each entity at most, and is called again with each
+    /// alone when it fails over many.
+    #[must_use]
+    pub fn consume_all<E: Event, H: for<'a> Handler<'a, S, Vec<Received<E>>>>(self, what: &str, handler: H) -> Self {
+        self.consume_by::<E, _>(what, Together(handler))
+    }
+
+    fn consume_by<E: Event, W: Work<S, E>>(mut self, what: &str, work: W) -> Self {
         let durable = format!("{}-{what}", self.name);
         self.manifest.consumes.push(ConsumerEntry::of::<E>(durable.clone()));
         self.tasks.push(Box::new(move |state, runtime, stop| {
             let consumer = Consumer {
                 durable,
                 state,
-                handler,
+                work,
                 database: runtime.database.clone(),
                 jetstream: runtime.jetstream.clone(),
                 consuming: runtime.consuming.clone(),
@@ -190,9 +204,7 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     /// Uses a bucket of state.
     #[must_use]
     pub fn state<T>(mut self, bucket: &StateBucket<T>, writes: bool) -> Self {
-        let max_age_s = bucket.max_age.map(|age| age.as_secs());
-        let entry = BucketEntry { name: bucket.name.to_owned(), writes, max_age_s, max_bytes: bucket.max_bytes };
-        self.manifest.states.push(entry);
+        self.manifest.states.push(BucketEntry::of_state(bucket, writes));
         self
     }
 

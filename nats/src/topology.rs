@@ -16,11 +16,11 @@ pub use keys::{ClusterNode, KeyError, write_cluster, write_keys};
 pub use provision::{ProvisionError, differences, provision, watch};
 
 use crate::{
-    contracts::stream_of,
+    contracts::is_direct,
     manifest::{BucketEntry, ConsumerEntry, Manifest},
 };
 
-/// How long event streams keep events; PostgreSQL's event log keeps them longer.
+/// How long event streams keep events; PostgreSQL's event log keeps them longer. Direct events are kept until they are taken.
 pub const RETENTION: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The users that are no service's.
 pub const PROVISIONER: &str = "provisioner";
@@ -51,7 +51,7 @@ pub struct Stream {
     pub name: String,
     /// What it takes in.
     pub subjects: Vec<String>,
-    /// How long it keeps a message, in seconds.
+    /// How long it keeps a message, in seconds; 0: until it is taken.
     pub max_age_s: u64,
     /// What it may hold, in bytes. A full event stream refuses, and the outbox keeps; PostgreSQL has more room.
     pub max_bytes: i64,
@@ -80,19 +80,28 @@ pub struct Permissions {
     pub subscribe: Vec<String>,
 }
 
+impl Stream {
+    /// Whether what it holds is taken by one consumer and gone then (see [`crate::contracts::Event::DIRECT`]).
+    pub(crate) fn is_direct(&self) -> bool {
+        !self.subjects.is_empty() && self.subjects.iter().all(|subject| is_direct(subject))
+    }
+}
+
 impl Topology {
     /// The topology of these manifests.
     pub fn of(manifests: &[Manifest]) -> Self {
-        let streams: Vec<Stream> = manifests
-            .iter()
-            .filter(|manifest| !manifest.publishes.is_empty())
-            .map(|manifest| Stream {
-                name: stream_of(&manifest.service),
-                subjects: manifest.publishes.iter().map(|event| event.subject.clone()).collect(),
-                max_age_s: RETENTION.as_secs(),
-                max_bytes: 8 << 30,
-            })
-            .collect();
+        let mut streams: Vec<Stream> = Vec::new();
+        for event in manifests.iter().flat_map(|manifest| &manifest.publishes) {
+            match streams.iter_mut().find(|stream| stream.name == event.stream) {
+                Some(stream) => stream.subjects.push(event.subject.clone()),
+                None => streams.push(Stream {
+                    name: event.stream.clone(),
+                    subjects: vec![event.subject.clone()],
+                    max_age_s: if is_direct(&event.subject) { 0 } else { RETENTION.as_secs() },
+                    max_bytes: 8 << 30,
+                }),
+            }
+        }
         Self {
             streams,
             consumers: manifests.iter().flat_map(|manifest| manifest.consumes.clone()).collect(),

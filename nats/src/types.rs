@@ -12,7 +12,8 @@
 //! | [`decimal`], [`quantity`] | decimal strings of invoices, integer quantities of orders |
 //! | [`text`], [`email`], [`sku`] | bounded text |
 //! | [`country`], [`locale`] | ISO 3166-1, BCP 47 |
-//! | [`address`] | postal address |
+//! | [`address`], [`postal`] | postal address, and what each country wants of one |
+//! | [`vat_id`], [`eori`], [`company_role`] | companies: who they are to the tax office and to customs, what members may do |
 //! | [`page`] | cursor paging of lists |
 //! | [`secret`] | values that must not be printed |
 //! | [`glue`] | the macros that make a type speak serde, OpenAPI and SQL |
@@ -24,31 +25,38 @@
 pub mod glue;
 
 pub mod address;
+pub mod company_role;
 pub mod country;
 pub mod currency;
 pub mod decimal;
 pub mod email;
+pub mod eori;
 pub mod id;
 pub mod invalid;
 pub mod locale;
 pub mod money;
 pub mod page;
+pub mod postal;
 pub mod quantity;
 pub mod secret;
 pub mod sku;
 pub mod tax;
 pub mod text;
 pub mod totals;
+pub mod vat_id;
 
 pub use address::Address;
+pub use company_role::CompanyRole;
 pub use country::CountryCode;
 pub use currency::Currency;
 pub use decimal::DecimalString;
 pub use email::Email;
+pub use eori::Eori;
 pub use glue::{StringType, string_schema};
 pub use id::{
-    AddressId, ApiKeyId, CartId, CategoryId, CompanyId, DeadLetterId, EventId, Id, InvoiceId, Kind, ManifestId,
-    NotificationId, OrderId, PaymentId, ProductId, RefundId, SessionId, ShipmentId, UserId, VariantId, kind,
+    AddressId, ApiKeyId, CartId, CategoryId, CompanyDocumentId, CompanyId, DeadLetterId, DocumentTypeId, EventId,
+    ExternalIdentityId, Id, InvitationId, InvoiceId, Kind, ManifestId, MessageId, NotificationId, OrderId, PaymentId,
+    ProductId, RefundId, SessionId, ShipmentId, TrailEntryId, UserId, VariantId, kind,
 };
 pub use invalid::Invalid;
 pub use locale::Locale;
@@ -59,4 +67,5 @@ pub use secret::Secret;
 pub use sku::Sku;
 pub use tax::{TaxCategory, TaxRate};
 pub use text::{Name, Text};
-pub use totals::{Adjustment, Line, TaxGroup, Totals, TotalsError};
+pub use totals::{Adjustment, Line, MOST_PRICED_TOGETHER, TaxGroup, Totals, TotalsError};
+pub use vat_id::VatId;

@@ -2,7 +2,7 @@
 
 use diesel::sql_types;
 use diesel_async::RunQueryDsl;
-use nats::types::UserId;
+use nats::{service::Running, types::UserId};
 use stack::Bed;
 
 use crate::probe::{self, ThingDone};
@@ -125,10 +125,10 @@ async fn a_message_is_believed_only_when_all_of_it_agrees() {
         bed.publish_raw(subject, &headers, body).await;
     }
 
-    // Two consumers take this type: each buries each forgery.
+    // Three consumers take this type: each buries each forgery.
     let letters = bed
         .wait_for("the dead letters", || async {
-            Some(bed.dead_letters().await).filter(|all| all.len() == 2 * forgeries.len())
+            Some(bed.dead_letters().await).filter(|all| all.len() == 3 * forgeries.len())
         })
         .await;
     for (_, _, _, reason) in &forgeries {
@@ -159,4 +159,71 @@ async fn what_a_handler_waits_for_has_no_more_time_than_the_handler() {
     bed.publish(&patient).await;
 
     bed.wait_for("its effect", || async { (effects(&bed, "suffer", patient.thing).await > 0).then_some(()) }).await;
+}
+
+/// Publishes these while nobody takes them, so that they wait together, and waits until each but `never` was gathered.
+async fn gather(bed: &Bed, events: &[ThingDone], never: Option<UserId>) -> Running {
+    bed.run(probe::service()).await.stop().await;
+    for event in events {
+        bed.publish(event).await;
+    }
+    let probe = bed.run(probe::service()).await;
+    for event in events.iter().filter(|event| Some(event.thing) != never) {
+        let due = i64::try_from(events.iter().filter(|other| other.thing == event.thing).count()).unwrap();
+        bed.wait_for("the effect", || async { (effects(bed, "gather", event.thing).await >= due).then_some(()) }).await;
+    }
+    probe
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_wait_together_share_a_transaction_and_take_effect_once_each() {
+    let bed = Bed::start().await;
+    let events: Vec<ThingDone> = (0..40).map(|_| event("fine")).collect();
+
+    let _probe = gather(&bed, &events, None).await;
+    bed.publish_twice(&events[7]).await;
+    bed.publish(&event("fine")).await;
+
+    for event in &events {
+        let times = if event.thing == events[7].thing { 2 } else { 1 };
+        bed.wait_for("its effects", || async { (effects(&bed, "gather", event.thing).await == times).then_some(()) })
+            .await;
+    }
+    let shared = events.iter().map(|event| probe::gathered_with(event.thing)[0].len()).max();
+    assert!(shared > Some(1), "some of 40 events that waited together were handled together: {shared:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_events_that_wait_together_the_one_that_fails_fails_alone() {
+    let bed = Bed::start().await;
+    let mut events: Vec<ThingDone> = (0..9).map(|_| event("fine")).collect();
+    let sour = event("sour");
+    events.insert(4, sour.clone());
+
+    let _probe = gather(&bed, &events, Some(sour.thing)).await;
+
+    let letters = bed
+        .wait_for("the dead letter", || async { Some(bed.dead_letters().await).filter(|all| !all.is_empty()) })
+        .await;
+    assert_eq!(letters, [("probe-gather".to_owned(), "dead: one is sour".to_owned())]);
+    assert_eq!(effects(&bed, "gather", sour.thing).await, 0, "its effect was rolled back");
+    for event in events.iter().filter(|event| event.thing != sour.thing) {
+        assert_eq!(effects(&bed, "gather", event.thing).await, 1, "the others took effect once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_one_entity_no_two_events_are_handled_together() {
+    let bed = Bed::start().await;
+    let often = event("fine");
+    let mut events = vec![often.clone(), event("fine"), often.clone(), event("fine"), event("fine")];
+    events.push(often.clone());
+
+    let _probe = gather(&bed, &events, None).await;
+
+    assert_eq!(effects(&bed, "gather", often.thing).await, 3, "each of its events took effect");
+    for batch in probe::gathered_with(often.thing) {
+        let times = batch.iter().filter(|thing| **thing == often.thing).count();
+        assert_eq!(times, 1, "one of its events at a time: {batch:?}");
+    }
 }

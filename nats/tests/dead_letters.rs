@@ -92,7 +92,7 @@ async fn forged(bed: &Bed) -> (ThingDone, Vec<(&'static str, String)>) {
     let forged = headers.iter().filter(|(name, _)| *name != "Nats-Msg-Id");
     let forged: Vec<(&str, &str)> = forged.map(|(name, value)| (*name, value.as_str())).collect();
     bed.publish_raw(&honest.subject(), &forged, "forged").await;
-    until_dead(bed, 2).await;
+    until_dead(bed, 3).await;
     (honest, headers)
 }
 
@@ -282,8 +282,8 @@ async fn what_cannot_be_kept_is_not_lost() {
 
     sql.batch_execute("alter table hidden rename to dead_letter").await.unwrap();
 
-    // Two consumers take this type.
-    let letters = until_dead(&bed, 2).await;
+    // Three consumers take this type.
+    let letters = until_dead(&bed, 3).await;
     assert!(letters.iter().all(|letter| letter.event_id.is_none() && letter.reason.contains("missing")), "{letters:?}");
 }
 
@@ -303,7 +303,7 @@ async fn a_forgery_does_not_pass_for_the_event_whose_id_it_names() {
     redrive(&bed, None, None).await.unwrap();
     bed.wait_for("the second failures", || async {
         let again = self::letters(&bed).await;
-        (again.len() == 2 && again.iter().all(|letter| letter.attempts == 2)).then_some(())
+        (again.len() == 3 && again.iter().all(|letter| letter.attempts == 2)).then_some(())
     })
     .await;
 }

@@ -20,6 +20,7 @@ use stack::{
     Bed,
     bed::{BOUND, Refusals},
 };
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -163,6 +164,24 @@ async fn following_goes_on_after_a_reconnect() {
     bed.publish(&after).await;
 
     seen.until(&bed, &after).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_beginning_is_told_once_it_has_caught_up() {
+    let mut bed = Bed::start().await;
+    let _watcher = bed.run(watcher(&Seen::default(), HOUR)).await;
+    bed.publish(&event("fine")).await;
+    let (client, _refusals) = bed.connect_as("watcher").await;
+    let (mut caught_up, run) = follow(&client, HOUR, |_: Received<ThingDone>| (), CancellationToken::new());
+    let running = tokio::spawn(run);
+    assert!(timeout(BOUND, caught_up.again()).await.expect("the first one"));
+
+    bed.broker().process().kill();
+    bed.broker().restart().await.expect("nats-server comes back");
+
+    assert!(timeout(BOUND, caught_up.again()).await.expect("one more after the reconnect"));
+    running.abort();
+    while timeout(BOUND, caught_up.again()).await.expect("the end") {}
 }
 
 #[tokio::test(flavor = "multi_thread")]

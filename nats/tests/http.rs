@@ -1,8 +1,12 @@
 //! HTTP over NATS.
 
-use nats::{invoke::CallError, types::UserId};
+use nats::{
+    identity::Permission::{OrdersRead, OrdersRefund, OrdersWrite},
+    invoke::CallError,
+    types::UserId,
+};
 use serde_json::json;
-use stack::Bed;
+use stack::{Bed, bed::Client};
 
 use crate::probe::{self, DoThing, GATE};
 
@@ -23,16 +27,46 @@ async fn a_request_reaches_its_endpoint_and_its_answer_comes_back() {
 async fn whoever_asks_is_who_the_gateway_says() {
     let bed = Bed::start().await;
     let _probe = bed.run(probe::service()).await;
-    let (alice, staff, nobody) = (bed.customer(), bed.staff(), bed.nobody());
+    let (alice, nobody) = (bed.customer(), bed.nobody());
 
     assert_eq!(nobody.get("/v1/whoami").send().await.at("/text"), "nobody");
     assert_eq!(alice.get("/v1/whoami").send().await.at("/text"), &json!(alice.user_id()));
-    assert_eq!(staff.get("/v1/staff").send().await.status, 200);
-    nobody.get("/v1/staff").send().await.problem("unauthenticated", "");
-    alice.get("/v1/staff").send().await.problem("forbidden", "");
     // A client cannot bring its own identity: the gateway's headers are not taken over from a client.
     let forged = nobody.get("/v1/whoami").header("Argosy-User", &alice.user_id().to_string()).send().await;
     assert_eq!(forged.at("/text"), "nobody");
+    let forged = alice.get("/v1/permitted").header("Argosy-Permissions", "orders:write").send().await;
+    forged.problem("forbidden", "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operation_lets_in_whoever_holds_its_permission_and_says_which_is_missing() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let (clerk, other) = (bed.holding(&[OrdersWrite]), bed.holding(&[OrdersRead, OrdersRefund]));
+
+    assert_eq!(clerk.get("/v1/permitted").send().await.status, 200);
+    assert_eq!(bed.admin().get("/v1/permitted").send().await.status, 200);
+    bed.nobody().get("/v1/permitted").send().await.problem("unauthenticated", "");
+    let refused = other.get("/v1/permitted").send().await;
+    refused.problem("forbidden", "");
+    assert_eq!(refused.at("/detail"), "This needs the permission `orders:write`.");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_reaches_their_own_and_whoever_holds_the_permission_what_is_anyones() {
+    let bed = Bed::start().await;
+    let _probe = bed.run(probe::service()).await;
+    let (alice, clerk, other) = (bed.customer(), bed.holding(&[OrdersRead]), bed.holding(&[OrdersWrite]));
+    let reach = async |client: &Client| {
+        let [own, hers] = [client.user_id(), alice.user_id()].map(|owner| client.get(&format!("/v1/reach/{owner}")));
+        (own.send().await.text("/text"), hers.send().await.text("/text"))
+    };
+
+    let only_own = ("(true, false)".to_owned(), "(false, false)".to_owned());
+    assert_eq!(reach(&other).await, only_own);
+    assert_eq!(reach(&bed.customer()).await, only_own);
+    assert_eq!(reach(&clerk).await, ("(true, true)".to_owned(), "(true, true)".to_owned()));
+    bed.nobody().get(&format!("/v1/reach/{}", alice.user_id())).send().await.problem("unauthenticated", "");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,7 @@
 mod consume;
 mod database;
 mod dead_letters;
+mod direct;
 mod follow;
 mod http;
 mod invoke;

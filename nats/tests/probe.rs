@@ -8,9 +8,9 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
     consume::{Failure, Received},
     contracts::{Call, Event, Never},
-    database::{Database, Tx},
+    database::{Database, Tx, sql},
     http::{Body, Created},
-    identity::{Staff, User, Visitor},
+    identity::{OrdersRead, OrdersWrite, OwnerOr, User, Visitor},
     invoke::CallError,
     problem::Problem,
     resilience::remaining,
@@ -98,6 +98,7 @@ pub(crate) fn service() -> Service<Probe> {
     .publishes::<ThingDone>()
     .consume::<ThingDone, _>("note", note)
     .consume::<ThingDone, _>("suffer", suffer)
+    .consume_all::<ThingDone, _>("gather", gather)
 }
 
 async fn do_thing(probe: Probe, question: DoThing) -> Result<Done, CallError<NotDone>> {
@@ -150,6 +151,27 @@ async fn suffer(tx: &mut Tx, _probe: Probe, received: Received<ThingDone>) -> Re
         "first time" if suffered(thing) == 1 => Err(Failure::Failed("only the first time".to_owned())),
         _ => Ok(()),
     }
+}
+
+/// Does its work for all of them by one statement; cannot bear anything sour.
+async fn gather(tx: &mut Tx, _probe: Probe, all: Vec<Received<ThingDone>>) -> Result<(), Failure> {
+    let things: Vec<UserId> = all.iter().map(|received| received.event.thing).collect();
+    GATHERED.lock().unwrap().push(things.clone());
+    sql("insert into effect (name, thing) select 'gather', * from unnest($1)")
+        .bind::<sql_types::Array<sql_types::Uuid>, _>(things)
+        .execute(tx)
+        .await?;
+    match all.iter().any(|received| received.event.mood == "sour") {
+        true => Err(Failure::Dead("one is sour".to_owned())),
+        false => Ok(()),
+    }
+}
+
+static GATHERED: Mutex<Vec<Vec<UserId>>> = Mutex::new(Vec::new());
+
+/// What this process was given together, as far as this thing was among it.
+pub(crate) fn gathered_with(thing: UserId) -> Vec<Vec<UserId>> {
+    GATHERED.lock().unwrap().iter().filter(|batch| batch.contains(&thing)).cloned().collect()
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -210,10 +232,17 @@ impl ProbeApi {
         Ok(Body(Long { text: identity.map_or_else(|| "nobody".to_owned(), |identity| identity.user.to_string()) }))
     }
 
-    /// Only for staff
-    #[oai(path = "/v1/staff", method = "get", operation_id = "staff_only")]
-    async fn staff(&self, _staff: Staff) -> Result<Body<Long>, Problem> {
+    /// Only with a permission
+    #[oai(path = "/v1/permitted", method = "get", operation_id = "permitted_only")]
+    async fn permitted(&self, OrdersWrite(_caller): OrdersWrite) -> Result<Body<Long>, Problem> {
         Ok(Body(Long { text: "welcome".to_owned() }))
+    }
+
+    /// Tell whether something of this user is in reach
+    #[oai(path = "/v1/reach/:owner", method = "get", operation_id = "reach")]
+    async fn reach(&self, caller: OwnerOr<OrdersRead>, owner: Path<UserId>) -> Result<Body<Long>, Problem> {
+        let reach = (caller.reaches(owner.0), caller.reaches_all());
+        Ok(Body(Long { text: format!("{reach:?}") }))
     }
 
     /// Answer with so many letters, or repeat a long body

@@ -22,7 +22,8 @@ create index event_log_created_at on event_log (created_at);
 
 -- What has not been acknowledged by JetStream yet. Narrow, so that its churn stays cheap.
 create table outbox_pending (
-    id bigint primary key references event_log (id),
+    -- That of `event_log`. Both rows are written by one statement; a foreign key would look that up for each.
+    id bigint primary key,
     shard smallint not null,
     -- Set when JetStream refused the event for good; it then waits for an operator and holds up nobody.
     parked_reason text

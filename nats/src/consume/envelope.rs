@@ -8,7 +8,11 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use crate::{contracts::Event, types::EventId};
+use crate::{
+    contracts::Event,
+    telemetry::{REQUEST_ID, TRACEPARENT, Trace},
+    types::EventId,
+};
 
 /// An event as a consumer gets it.
 #[derive(Debug, Clone)]
@@ -19,6 +23,8 @@ pub struct Received<E> {
     pub time: DateTime<Utc>,
     /// What happened.
     pub event: E,
+    /// The request that it happened in.
+    pub trace: Trace,
 }
 
 impl<E> Received<E> {
@@ -86,6 +92,7 @@ impl Message {
             .header("ce-time")
             .and_then(|time| DateTime::parse_from_rfc3339(time).ok())
             .map_or_else(|| id.timestamp(), |time| time.with_timezone(&Utc));
-        Ok(Received { id, time, event })
+        let trace = Trace::continued(self.header(TRACEPARENT), self.header(REQUEST_ID));
+        Ok(Received { id, time, event, trace })
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{future::Future, time::Duration};
 
+use futures_util::{FutureExt, future::BoxFuture};
+
 use super::Received;
 use crate::database::{DatabaseError, Tx};
 
@@ -49,25 +51,77 @@ impl<R: std::fmt::Debug> From<crate::invoke::CallError<R>> for Failure {
     }
 }
 
-/// A function that handles events of type `E` on an open transaction.
+/// A function that handles, on an open transaction, one event (`T` is [`Received`]) or all of many (`T` is a vector of them).
 ///
-/// Implemented for `async fn(&mut Tx, S, Received<E>) -> Result<(), Failure>`.
-pub trait Handler<'a, S, E>: Clone + Send + Sync + 'static {
+/// Implemented for `async fn(&mut Tx, S, T) -> Result<(), Failure>`.
+pub trait Handler<'a, S, T>: Clone + Send + Sync + 'static {
     /// What calling it returns.
     type Future: Future<Output = Result<(), Failure>> + Send + 'a;
 
-    /// Handles one event.
-    fn call(&self, tx: &'a mut Tx, state: S, event: Received<E>) -> Self::Future;
+    /// Handles it, or all of them.
+    fn call(&self, tx: &'a mut Tx, state: S, events: T) -> Self::Future;
 }
 
-impl<'a, S, E, F, Fut> Handler<'a, S, E> for F
+impl<'a, S, T, F, Fut> Handler<'a, S, T> for F
 where
-    F: Fn(&'a mut Tx, S, Received<E>) -> Fut + Clone + Send + Sync + 'static,
+    F: Fn(&'a mut Tx, S, T) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), Failure>> + Send + 'a,
 {
     type Future = Fut;
 
-    fn call(&self, tx: &'a mut Tx, state: S, event: Received<E>) -> Fut {
-        self(tx, state, event)
+    fn call(&self, tx: &'a mut Tx, state: S, events: T) -> Fut {
+        self(tx, state, events)
+    }
+}
+
+/// What a consumer does with events, as the runner sees it.
+pub(crate) trait Work<S, E>: Send + Sync + 'static {
+    /// The most events of one transaction.
+    const MOST: usize;
+    /// The most transactions of one instance at once.
+    const AT_ONCE: usize;
+
+    /// Handles all of these, none of which is about the same entity as another.
+    fn work<'a>(&'a self, tx: &'a mut Tx, state: S, events: Vec<Received<E>>) -> BoxFuture<'a, Result<(), Failure>>;
+}
+
+/// Each event in a transaction of its own.
+pub(crate) struct Alone<H>(pub(crate) H);
+
+/// The events that wait at the same time in one transaction.
+pub(crate) struct Together<H>(pub(crate) H);
+
+impl<S, E, H> Work<S, E> for Alone<H>
+where
+    S: Clone + Send + 'static,
+    E: Send + 'static,
+    H: for<'a> Handler<'a, S, Received<E>>,
+{
+    const MOST: usize = 1;
+    const AT_ONCE: usize = 16;
+
+    fn work<'a>(&'a self, tx: &'a mut Tx, state: S, events: Vec<Received<E>>) -> BoxFuture<'a, Result<(), Failure>> {
+        async move {
+            for event in events {
+                self.0.call(tx, state.clone(), event).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl<S, E, H> Work<S, E> for Together<H>
+where
+    S: Send + 'static,
+    E: Send + 'static,
+    H: for<'a> Handler<'a, S, Vec<Received<E>>>,
+{
+    const MOST: usize = 64;
+    // One collects while the other's commit is on its way to the disk.
+    const AT_ONCE: usize = 2;
+
+    fn work<'a>(&'a self, tx: &'a mut Tx, state: S, events: Vec<Received<E>>) -> BoxFuture<'a, Result<(), Failure>> {
+        self.0.call(tx, state, events).boxed()
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use super::{Consumer, Failure, Handler, MESSAGE_DEADLINE, dead};
+use super::{Consumer, Failure, MESSAGE_DEADLINE, dead, handler::Work};
 use crate::{
     contracts::Event,
     database::{DatabaseError, Tx},
@@ -37,11 +37,11 @@ impl Redrives {
     }
 }
 
-impl<S, E, H> Consumer<S, E, H>
+impl<S, E, W> Consumer<S, E, W>
 where
     S: Clone + Send + Sync + 'static,
     E: Event,
-    H: for<'a> Handler<'a, S, E>,
+    W: Work<S, E>,
 {
     /// Redrives what somebody asked for, until `stop`.
     pub(super) async fn redrive(&self, stop: &CancellationToken) {
@@ -111,9 +111,8 @@ where
 
     /// The handler's transaction, which deletes the letter as well.
     async fn handle_letter(&self, mut tx: Tx, id: Uuid, event: super::Received<E>) -> Result<(), Failure> {
-        if self.claim(&mut tx, &event, true).await? {
-            self.call(&mut tx, event).await?;
-        }
+        let new = self.claim(&mut tx, vec![event], true).await?;
+        self.call(&mut tx, new).await?;
         dead::delete(&mut tx, id).await?;
         Ok(tx.commit().await?)
     }

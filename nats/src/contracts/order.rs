@@ -4,8 +4,11 @@ use chrono::{DateTime, Utc};
 use poem_openapi::{Enum, Object};
 use serde::{Deserialize, Serialize};
 
-use super::{call, event, user::Unknown};
-use crate::types::{Address, Email, Money, OrderId, Quantity, Sku, TaxCategory, UserId};
+use super::{
+    call, event,
+    user::{Unknown, company::CompanyBuyer},
+};
+use crate::types::{Address, CompanyId, Email, Money, OrderId, Quantity, Sku, TaxCategory, UserId};
 
 event! {
     /// An order was accepted: its stock is reserved, its totals are fixed. It waits for its payment.
@@ -92,7 +95,7 @@ pub struct OrderDetails {
     pub email: Email,
     /// When it was placed.
     pub placed_at: DateTime<Utc>,
-    /// Where the goods go, and to whom the invoice is made out.
+    /// Where the goods go, and to whom the invoice is made out, unless it is a company's order.
     pub shipping_address: Address,
     /// What was ordered.
     pub lines: Vec<OrderLine>,
@@ -106,6 +109,19 @@ pub struct OrderDetails {
     pub tax_total: Money,
     /// What the customer pays.
     pub total: Money,
+    /// For which company it was placed, when it was placed for one.
+    pub company: Option<OrderCompany>,
+}
+
+/// The company that an order was placed for, as it was then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct OrderCompany {
+    /// Which.
+    pub company_id: CompanyId,
+    /// The order's number in the company's own books.
+    pub purchase_order_number: Option<String>,
+    /// To whom the invoice is made out, and where it goes.
+    pub buyer: CompanyBuyer,
 }
 
 /// A line of an order; it never changes.

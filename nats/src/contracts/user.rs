@@ -1,5 +1,7 @@
 //! svc-user: who people are, and the keys that tokens are verified with.
 
+pub mod company;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use poem_openapi::Object;
@@ -7,7 +9,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{Never, call, event};
-use crate::types::{Address, AddressId, ApiKeyId, Email, Locale, SessionId, UserId};
+use crate::{
+    identity::Role,
+    types::{Address, AddressId, ApiKeyId, Currency, Email, Locale, SessionId, UserId},
+};
 
 event! {
     /// Someone registered.
@@ -34,6 +39,28 @@ event! {
         user_id: UserId,
         /// Which.
         api_key_id: ApiKeyId,
+    }
+}
+
+event! {
+    /// Someone has other roles. What was issued to them of an earlier revision is not to be believed from now on: it has to be
+    /// refreshed.
+    UserRolesChanged = "user" / user.roles_changed.1, by user_id {
+        /// Who.
+        user_id: UserId,
+        /// Rises with each change of anybody's roles, or of what one lets do.
+        revision: i64,
+    }
+}
+
+event! {
+    /// A role lets do other things. What was issued to whoever has it, of an earlier revision, is not to be believed from now
+    /// on: it has to be refreshed.
+    RoleChanged = "user" / role.changed.1, by role {
+        /// Which.
+        role: Role,
+        /// Rises with each change of anybody's roles, or of what one lets do.
+        revision: i64,
     }
 }
 
@@ -71,12 +98,41 @@ pub struct UserDetails {
     pub name: String,
     /// The language they read.
     pub locale: Locale,
+    /// What else they prefer.
+    #[serde(default)]
+    #[oai(default)]
+    pub preferences: Preferences,
+}
+
+/// What a person prefers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct Preferences {
+    /// What they pay in, when an order does not say.
+    pub currency: Currency,
+    /// Which mails they want.
+    pub emails: EmailPreferences,
+}
+
+/// Which mails a person wants. Those that keep an account safe are no matter of preference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Object)]
+pub struct EmailPreferences {
+    /// What becomes of their orders.
+    pub orders: bool,
+    /// That an invoice is there, with a link to it.
+    pub invoices: bool,
+}
+
+impl Default for Preferences {
+    /// Euros, and every mail.
+    fn default() -> Self {
+        Self { currency: Currency::EUR, emails: EmailPreferences { orders: true, invoices: true } }
+    }
 }
 
 /// There is no such thing, or it is not that person's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unknown {
-    /// No user, or no address of that user, has this id; no API key that is good has this hash.
+    /// No user, or no address, company or invitation of that user, has this id; no API key that is good has this hash.
     Unknown,
 }
 
@@ -205,7 +261,11 @@ pub struct VerifiedApiKey {
     /// What it was made for, such as `catalog:write`. It may do what its owner may, within these.
     pub scopes: Vec<String>,
     /// Its owner's roles at this moment.
-    pub roles: Vec<crate::identity::Role>,
+    pub roles: Vec<Role>,
+    /// What these let do, such as `orders:read`.
+    pub permissions: Vec<String>,
+    /// As of which revision of roles and what they let do.
+    pub revision: i64,
     /// When it ends.
     pub expires_at: DateTime<Utc>,
 }
@@ -217,8 +277,8 @@ call!(VerifyApiKey = "user".verify_api_key -> VerifiedApiKey, or Unknown, idempo
 pub struct GrantRole {
     /// Who, by the address they registered with.
     pub email: Email,
-    /// `customer`, `staff` or `admin`.
-    pub role: crate::identity::Role,
+    /// `customer`, `staff`, `admin`, or one that was made since.
+    pub role: Role,
 }
 
 /// Whose role it now is.
@@ -228,7 +288,18 @@ pub struct RoleGranted {
     pub user_id: UserId,
 }
 
-call!(GrantRole = "user".grant_role -> RoleGranted, or Unknown, idempotent: true);
+/// Why a role cannot be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CannotGrant {
+    /// Nobody is registered with this address.
+    UnknownUser,
+    /// There is no such role.
+    UnknownRole,
+    /// They have as many roles as one can have.
+    TooManyRoles,
+}
+
+call!(GrantRole = "user".grant_role -> RoleGranted, or CannotGrant, idempotent: true);
 
 /// The issuer of access tokens (`iss`).
 pub const TOKEN_ISSUER: &str = "argosy";
@@ -245,11 +316,19 @@ pub struct AccessClaims {
     /// The user.
     pub sub: UserId,
     /// The session.
-    pub sid: crate::types::SessionId,
+    pub sid: SessionId,
     /// The client that asked for the token.
     pub client_id: String,
     /// The user's roles when it was issued.
-    pub roles: Vec<crate::identity::Role>,
+    pub roles: Vec<Role>,
+    // `roles` and `entitlements` are the names that RFC 9068 (2.2.3.1) takes from SCIM (RFC 7643, 4.1.2), where the latter is
+    // what a person may do; so whoever verifies tokens elsewhere finds both where they look for them. Texts, because a
+    // token may name a permission that its reader does not know yet.
+    /// What these let do, such as `orders:read`.
+    #[serde(rename = "entitlements")]
+    pub permissions: Vec<String>,
+    /// As of which revision of roles and what they let do ([`UserRolesChanged`], [`RoleChanged`]).
+    pub roles_revision: i64,
     /// When it was issued, in seconds since 1970.
     pub iat: i64,
     /// When it ends, in seconds since 1970.

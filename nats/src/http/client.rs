@@ -1,10 +1,12 @@
 //! The gateway's side: a request goes to the service that owns it, and its answer comes back.
 
+use std::net::IpAddr;
+
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use poem::endpoint::BoxEndpoint;
 
-use super::{INLINE, METHOD, OBJECT, STATUS, TARGET, endpoint::answer_here, subject};
+use super::{INLINE, INTERNAL, METHOD, OBJECT, STATUS, TARGET, address::CLIENT, endpoint::answer_here, subject};
 use crate::{
     connect::Requests,
     contracts::TRANSFER,
@@ -16,7 +18,7 @@ use crate::{
 };
 
 /// Headers that are the hop's own and never taken over from a client.
-const RESERVED: [&str; 4] = ["http-", "argosy-", "nats-", "ce-"];
+const RESERVED: [&str; 4] = ["http-", INTERNAL, "nats-", "ce-"];
 
 /// A request on its way to a service.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct Forward<'a> {
     pub headers: Vec<(String, String)>,
     /// Who asks, as the gateway has verified it.
     pub identity: Option<&'a Identity>,
+    /// From where ([`ClientAddress`](super::ClientAddress)).
+    pub client: Option<IpAddr>,
     /// The body.
     pub body: Bytes,
 }
@@ -156,6 +160,9 @@ impl Forward<'_> {
         headers.insert(REQUEST_ID, trace.request_id());
         if let Some(identity) = self.identity {
             identity.write(&mut headers);
+        }
+        if let Some(client) = self.client {
+            headers.insert(CLIENT, client.to_string().as_str());
         }
         Ok(headers)
     }

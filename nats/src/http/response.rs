@@ -180,7 +180,8 @@ impl IntoResponse for File {
 impl ApiResponse for File {
     fn meta() -> MetaResponses {
         let schema = || MetaSchemaRef::Inline(Box::new(MetaSchema::new_with_format("string", "binary")));
-        let content = || vec![MetaMediaType { content_type: "application/octet-stream", schema: schema() }];
+        // Each file has its own media type, which only the answer knows.
+        let content = || vec![MetaMediaType { content_type: "*/*", schema: schema() }];
         let response = |status, description| MetaResponse {
             description,
             status: Some(status),

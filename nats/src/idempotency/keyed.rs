@@ -12,7 +12,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{IdempotencyKey, hash_of, in_flight, reused};
 use crate::{
-    database::{DatabaseError, Tx},
+    batch::{Batcher, Limits},
+    database::{Database, DatabaseError, Tx, sql},
     problem::Problem,
 };
 
@@ -73,11 +74,8 @@ impl Keyed {
     ///
     /// # Errors
     /// `idempotency_key_reused` when the key belongs to another request.
-    pub async fn begin<T: DeserializeOwned>(
-        &mut self,
-        connection: &mut AsyncPgConnection,
-    ) -> Result<Option<Answered<T>>, Problem> {
-        let found = self.find(connection).await?;
+    pub async fn begin<T: DeserializeOwned>(&mut self, lookups: &Lookups) -> Result<Option<Answered<T>>, Problem> {
+        let found = lookups.0.ask(self.clone()).await?;
         self.since = found.at;
         self.answer_in(found)
     }
@@ -86,22 +84,9 @@ impl Keyed {
     ///
     /// # Errors
     /// `idempotency_key_reused` when the key belongs to another request.
-    pub async fn answered<T: DeserializeOwned>(
-        &self,
-        connection: &mut AsyncPgConnection,
-    ) -> Result<Option<Answered<T>>, Problem> {
-        let found = self.find(connection).await?;
+    pub async fn answered<T: DeserializeOwned>(&self, lookups: &Lookups) -> Result<Option<Answered<T>>, Problem> {
+        let found = lookups.0.ask(self.clone()).await?;
         self.answer_in(found)
-    }
-
-    async fn find(&self, connection: &mut AsyncPgConnection) -> Result<Found, Problem> {
-        let found = diesel::sql_query(
-            "select now() as at, request_hash, location, body from (select 1) as one
-             left join idempotency on principal = $1 and operation = $2 and key = $3 and status is not null",
-        );
-        let (principal, operation, key) = self.name();
-        let found = found.bind::<sql_types::Text, _>(principal).bind::<sql_types::Text, _>(operation);
-        Ok(found.bind::<sql_types::Text, _>(key).get_result(connection).await?)
     }
 
     fn answer_in<T: DeserializeOwned>(&self, found: Found) -> Result<Option<Answered<T>>, Problem> {
@@ -112,14 +97,39 @@ impl Keyed {
         let body = serde_json::from_str(body.as_deref().unwrap_or("null"))?;
         Ok(Some(Answered { location: location.unwrap_or_default(), body }))
     }
+}
 
-    fn name(&self) -> (&str, &str, &str) {
-        (&self.principal, self.operation, &self.key.0)
+/// Looks keys up, those that are asked for at the same time in one statement; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lookups(Batcher<Keyed, Found>);
+
+impl Lookups {
+    /// Looks them up in this database.
+    pub fn start(database: Database) -> Self {
+        let look = move |asked: Vec<Keyed>| {
+            let database = database.clone();
+            async move { find_all(&mut *database.connection().await?, &asked).await }
+        };
+        Self(Batcher::start(Limits::default(), |_| 1, look))
     }
 }
 
+async fn find_all(connection: &mut AsyncPgConnection, asked: &[Keyed]) -> Result<Vec<Found>, DatabaseError> {
+    let keyed: Vec<&Keyed> = asked.iter().collect();
+    Ok(sql("select now() as at, request_hash, location, body
+         from unnest($1::text[], $2::text[], $3::text[]) with ordinality as asked (principal, operation, key, position)
+         left join idempotency on idempotency.principal = asked.principal and idempotency.operation = asked.operation
+             and idempotency.key = asked.key and status is not null
+         order by position")
+    .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.principal.as_str()))
+    .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.operation))
+    .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.key.0.as_str()))
+    .load(connection)
+    .await?)
+}
+
 /// What is known of a key; nothing but the time, when there is no answer.
-#[derive(QueryableByName)]
+#[derive(Debug, QueryableByName)]
 struct Found {
     #[diesel(sql_type = sql_types::Timestamptz)]
     at: DateTime<Utc>,
@@ -158,7 +168,7 @@ impl Ours {
 pub async fn claim_all(tx: &mut Tx, requests: &[(&Keyed, &KeptAnswer)]) -> Result<Vec<bool>, DatabaseError> {
     // Everyone waits for keys in the same order, so nobody waits in a circle. Of two requests with one key in one batch, the
     // first has it.
-    let claim = diesel::sql_query(
+    let claim = sql(
         "with asked as (
              select distinct on (principal, operation, key) * from unnest(
                  $1::text[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::smallint[], $7::text[], $8::text[])
@@ -206,8 +216,7 @@ fn column<'a, T: ?Sized>(keyed: &[&'a Keyed], of: fn(&'a Keyed) -> &'a T) -> Vec
 /// # Errors
 /// The database's.
 pub async fn fence_all(connection: &mut AsyncPgConnection, requests: &[Keyed]) -> Result<Vec<bool>, DatabaseError> {
-    let fence = diesel::sql_query(
-        "with asked as (
+    let fence = sql("with asked as (
              select * from unnest($1::text[], $2::text[], $3::text[], $4::bytea[])
                  with ordinality as asked (principal, operation, key, hash, position)),
          fenced as (
@@ -216,8 +225,7 @@ pub async fn fence_all(connection: &mut AsyncPgConnection, requests: &[Keyed]) -
              order by principal, operation, key
              on conflict (principal, operation, key) do update set created_at = now() where idempotency.status is null
              returning principal, operation, key)
-         select position from asked join fenced using (principal, operation, key)",
-    );
+         select position from asked join fenced using (principal, operation, key)");
     let keyed: Vec<&Keyed> = requests.iter().collect();
     let fenced: Vec<Ours> = fence
         .bind::<sql_types::Array<sql_types::Text>, _>(column(&keyed, |keyed| keyed.principal.as_str()))

@@ -21,6 +21,7 @@ use crate::{
     database::{
         DatabaseError,
         schema::{relay_checkpoint, relay_state},
+        sql,
     },
     topology::RETENTION,
 };
@@ -158,11 +159,9 @@ pub(super) async fn remember(
     let sequences: Vec<i64> =
         newest.iter().map(|(_, sequence, _)| i64::try_from(*sequence).unwrap_or(i64::MAX)).collect();
     let events: Vec<Uuid> = newest.iter().map(|(_, _, event)| *event).collect();
-    diesel::sql_query(
-        "update relay_state set last_sequence = newest.sequence, last_event_id = newest.event_id
+    sql("update relay_state set last_sequence = newest.sequence, last_event_id = newest.event_id
          from unnest($2::smallint[], $3::bigint[], $4::uuid[]) as newest (shard, sequence, event_id)
-         where stream = $1 and relay_state.shard = newest.shard and last_sequence < newest.sequence",
-    )
+         where stream = $1 and relay_state.shard = newest.shard and last_sequence < newest.sequence")
     .bind::<sql_types::Text, _>(stream)
     .bind::<sql_types::Array<sql_types::SmallInt>, _>(shards)
     .bind::<sql_types::Array<sql_types::BigInt>, _>(sequences)
@@ -212,7 +211,7 @@ async fn begin(
 /// is parked waits for nobody.
 async fn checkpoint(connection: &mut AsyncPgConnection, stream: &str) -> Result<(), DatabaseError> {
     // One statement sees one moment: what was acknowledged and is not deleted yet counts as waiting.
-    diesel::sql_query(
+    sql(
         "insert into relay_checkpoint (stream, sequence, event_id, complete_before)
          select stream, last_sequence, last_event_id, least(now(), (
              select created_at from event_log where id = (select min(id) from outbox_pending where parked_reason is null)))
@@ -224,7 +223,7 @@ async fn checkpoint(connection: &mut AsyncPgConnection, stream: &str) -> Result<
     .execute(connection)
     .await?;
     let retention = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
-    diesel::sql_query("delete from relay_checkpoint where complete_before < now() - $1 * interval '1 second'")
+    sql("delete from relay_checkpoint where complete_before < now() - $1 * interval '1 second'")
         .bind::<sql_types::BigInt, _>(retention)
         .execute(connection)
         .await?;
@@ -234,10 +233,8 @@ async fn checkpoint(connection: &mut AsyncPgConnection, stream: &str) -> Result<
 /// Puts back what was recorded since then, of every shard: a checkpoint tells of all of them, and other shards' relays may
 /// have written theirs before they look.
 async fn republish(connection: &mut AsyncPgConnection, since: DateTime<Utc>) -> Result<usize, DatabaseError> {
-    Ok(diesel::sql_query(
-        "insert into outbox_pending (id, shard) select id, shard from event_log where created_at >= $1
-         on conflict do nothing",
-    )
+    Ok(sql("insert into outbox_pending (id, shard) select id, shard from event_log where created_at >= $1
+         on conflict do nothing")
     .bind::<sql_types::Timestamptz, _>(since)
     .execute(connection)
     .await?)

@@ -16,7 +16,7 @@ use super::{SHARDS, detector};
 use crate::{
     connect::{Requests, connects, jetstream},
     contracts::stream_of,
-    database::{Database, DatabaseError, schema::outbox_pending},
+    database::{Database, DatabaseError, schema::outbox_pending, sql},
 };
 
 /// The most events of a wave.
@@ -221,12 +221,11 @@ async fn publish(jetstream: &jetstream::Context, pending: Pending, stream: &str)
 /// Takes what shards nobody owns.
 async fn own_shards(connection: &mut AsyncPgConnection, owned: &[i16]) -> Result<Vec<i16>, DatabaseError> {
     let free: Vec<i16> = (0..SHARDS).filter(|shard| !owned.contains(shard)).collect();
-    let taken: Vec<Shard> =
-        diesel::sql_query("select shard from unnest($1) as shard where pg_try_advisory_lock($2, shard::int)")
-            .bind::<sql_types::Array<sql_types::SmallInt>, _>(free)
-            .bind::<sql_types::Integer, _>(LOCK_NAMESPACE)
-            .load(connection)
-            .await?;
+    let taken: Vec<Shard> = sql("select shard from unnest($1) as shard where pg_try_advisory_lock($2, shard::int)")
+        .bind::<sql_types::Array<sql_types::SmallInt>, _>(free)
+        .bind::<sql_types::Integer, _>(LOCK_NAMESPACE)
+        .load(connection)
+        .await?;
     Ok(taken.into_iter().map(|row| row.shard).collect())
 }
 

@@ -8,6 +8,7 @@ use crate::{
         Never,
         operations::{RepublishEvents, RepublishedEvents},
     },
+    database::sql,
     invoke::CallError,
     service::Runtime,
 };
@@ -18,10 +19,8 @@ pub(crate) async fn republish(
     question: RepublishEvents,
 ) -> Result<RepublishedEvents, CallError<Never>> {
     let mut connection = runtime.database.connection().await?;
-    let count = diesel::sql_query(
-        "insert into outbox_pending (id, shard) select id, shard from event_log
-         where ($1 is null or entity_id = $1) and ($2 is null or created_at >= $2) on conflict do nothing",
-    )
+    let count = sql("insert into outbox_pending (id, shard) select id, shard from event_log
+         where ($1 is null or entity_id = $1) and ($2 is null or created_at >= $2) on conflict do nothing")
     .bind::<sql_types::Nullable<sql_types::Text>, _>(&question.entity_id)
     .bind::<sql_types::Nullable<sql_types::Timestamptz>, _>(question.since)
     .execute(&mut connection)

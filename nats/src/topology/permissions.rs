@@ -6,7 +6,7 @@ use super::{DEBUG, OPERATOR, PROVISIONER, Permissions};
 use crate::{
     connect::inbox_prefix,
     contracts::{
-        Call,
+        Call, is_direct,
         operations::{
             Audit, AuditEvents, AuditInbox, DiscardDeadLetter, GetDeadLetter, ListDeadLetters, RedriveDeadLetters,
             RepublishEvents,
@@ -76,8 +76,9 @@ fn service(manifest: &Manifest, all: &[Manifest]) -> Permissions {
             }
         }
     }
-    if !manifest.publishes.is_empty() {
-        let stream = stream_of(name);
+    let stream = stream_of(name);
+    // The relay looks whether its stream still has what it published; what is published directly has no relay.
+    if manifest.publishes.iter().any(|event| event.stream == stream) {
         subjects.publish(format!("$JS.API.STREAM.INFO.{stream}"));
         subjects.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"));
         subjects.publish(format!("$JS.API.DIRECT.GET.{stream}"));
@@ -219,10 +220,10 @@ fn debug(manifests: &[Manifest]) -> Permissions {
     for subject in ["evt.>", "$JS.EVENT.ADVISORY.>"] {
         subjects.subscribe(subject);
     }
-    // Single messages of the event streams, never of the buckets: those hold people's documents.
-    let streams =
-        manifests.iter().filter(|manifest| !manifest.publishes.is_empty()).map(|manifest| stream_of(&manifest.service));
-    for stream in streams {
+    // Single messages of the event streams, never of the buckets, which hold people's documents, nor of direct events, which
+    // may carry personal data.
+    let events = manifests.iter().flat_map(|manifest| &manifest.publishes).filter(|event| !is_direct(&event.subject));
+    for stream in events.map(|event| event.stream.as_str()).collect::<BTreeSet<_>>() {
         subjects.publish(format!("$JS.API.STREAM.MSG.GET.{stream}"));
         subjects.publish(format!("$JS.API.DIRECT.GET.{stream}"));
         subjects.publish(format!("$JS.API.DIRECT.GET.{stream}.>"));

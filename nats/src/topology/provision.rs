@@ -156,7 +156,13 @@ impl Provisioner<'_> {
 fn of_stream(wanted: &Stream, found: stream::Config) -> stream::Config {
     stream::Config {
         subjects: wanted.subjects.clone(),
-        max_age: Duration::from_secs(wanted.max_age_s),
+        retention: if wanted.is_direct() {
+            stream::RetentionPolicy::WorkQueue
+        } else {
+            stream::RetentionPolicy::Limits
+        },
+        // What nobody has another copy of does not go by its age.
+        max_age: if wanted.is_direct() { Duration::ZERO } else { Duration::from_secs(wanted.max_age_s) },
         max_bytes: wanted.max_bytes,
         storage: stream::StorageType::File,
         // A full stream pushes back on the relay instead of forgetting.

@@ -70,10 +70,15 @@ kinds! {
     Cart CartId "crt" "cart";
     Category CategoryId "cat" "category";
     Company CompanyId "cmp" "company";
+    CompanyDocument CompanyDocumentId "doc" "document of a company";
     DeadLetter DeadLetterId "dlt" "dead letter";
+    DocumentType DocumentTypeId "dty" "document type";
     Event EventId "evt" "event";
+    ExternalIdentity ExternalIdentityId "ext" "external identity";
+    Invitation InvitationId "ivt" "invitation";
     Invoice InvoiceId "inv" "invoice";
     Manifest ManifestId "mft" "manifest";
+    Message MessageId "msg" "message";
     Notification NotificationId "ntf" "notification";
     Order OrderId "ord" "order";
     Payment PaymentId "pay" "payment";
@@ -81,6 +86,7 @@ kinds! {
     Refund RefundId "rfd" "refund";
     Session SessionId "ses" "session";
     Shipment ShipmentId "shp" "shipment";
+    TrailEntry TrailEntryId "trl" "entry of the audit trail";
     User UserId "usr" "user";
     Variant VariantId "var" "variant";
 }

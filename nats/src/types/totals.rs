@@ -5,7 +5,7 @@
 //!
 //! | figure | rule |
 //! |---|---|
-//! | line net | quantity × unit price − allowances + charges, rounded to the currency's digits |
+//! | line net | quantity × unit price ÷ price base − allowances + charges, rounded to the currency's digits |
 //! | `line_total` | Σ line nets (BR-CO-10) |
 //! | `allowance_total`, `charge_total` | Σ document allowances, Σ document charges (BR-CO-11, 12) |
 //! | `tax_exclusive` | line_total − allowance_total + charge_total (BR-CO-13) |
@@ -30,13 +30,21 @@ use super::{Currency, DecimalString, Money, MoneyError, Quantity, TaxCategory, T
 #[cfg(test)]
 mod tests;
 
+/// The largest price base: the price of a million.
+pub const MOST_PRICED_TOGETHER: i64 = 1_000_000;
+/// What a line with a price base may come to. A quotient below it has digits enough to tell a half from almost a half.
+const LARGEST_QUOTIENT: i64 = 100_000_000_000;
+
 /// One line to be totalled. Numbers are in major units and in the range of [`DecimalString`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// How many units; invoices may have fractions.
     pub quantity: Decimal,
-    /// Net price of one unit, in major units.
+    /// Net price of `price_base_quantity` units, in major units.
     pub unit_price: Decimal,
+    /// How many units the price is for, a whole number of 1 to [`MOST_PRICED_TOGETHER`]; 1, unless it is a price per
+    /// hundred or the like (BT-149).
+    pub price_base_quantity: Decimal,
     /// Deducted from the line, each in major units.
     pub allowances: Vec<Decimal>,
     /// Added to the line, each in major units.
@@ -52,6 +60,7 @@ impl Line {
         Ok(Self {
             quantity: quantity.get().into(),
             unit_price: in_currency(currency, price)?,
+            price_base_quantity: Decimal::ONE,
             allowances: Vec::new(),
             charges: Vec::new(),
             tax,
@@ -120,6 +129,12 @@ pub enum TotalsError {
     #[error("{pointer} must have at most 12 digits before and 4 after the decimal point")]
     OutOfRange {
         /// Where, as a JSON pointer: `/lines/0/quantity`.
+        pointer: String,
+    },
+    /// A price is for so many units as no price is for.
+    #[error("{pointer} must be a whole number from 1 to {MOST_PRICED_TOGETHER}")]
+    PriceBase {
+        /// Where, as a JSON pointer: `/lines/0/price_base_quantity`.
         pointer: String,
     },
     /// A result does not fit 64 bits of minor units.
@@ -225,6 +240,9 @@ fn net(currency: Currency, line: &Line, at: &str) -> Result<Money, TotalsError> 
     let quantity = in_range(line.quantity, || format!("{at}/quantity"))?;
     let unit_price = in_range(line.unit_price, || format!("{at}/unit_price"))?;
     let mut net = exact(quantity.checked_mul(unit_price))?;
+    if line.price_base_quantity != Decimal::ONE {
+        net = divided(net, line.price_base_quantity, || format!("{at}/price_base_quantity"))?;
+    }
     for (index, allowance) in line.allowances.iter().enumerate() {
         let amount = in_range(*allowance, || format!("{at}/allowances/{index}/amount"))?;
         net = exact(net.checked_sub(amount))?;
@@ -245,6 +263,15 @@ fn in_range(number: Decimal, pointer: impl FnOnce() -> String) -> Result<Decimal
 fn exact(result: Option<Decimal>) -> Result<Decimal, TotalsError> {
     let limit = Decimal::from_i128_with_scale(10i128.pow(19), 0);
     result.filter(|number| number.abs() < limit).ok_or(TotalsError::Overflow)
+}
+
+/// `net` by a price base.
+fn divided(net: Decimal, base: Decimal, pointer: impl FnOnce() -> String) -> Result<Decimal, TotalsError> {
+    if !base.fract().is_zero() || base < Decimal::ONE || base > Decimal::from(MOST_PRICED_TOGETHER) {
+        return Err(TotalsError::PriceBase { pointer: pointer() });
+    }
+    let limit = Decimal::from(LARGEST_QUOTIENT);
+    net.checked_div(base).filter(|quotient| quotient.abs() < limit).ok_or(TotalsError::Overflow)
 }
 
 fn in_currency(currency: Currency, money: Money) -> Result<Decimal, MoneyError> {

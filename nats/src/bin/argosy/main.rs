@@ -25,7 +25,7 @@ const HELP: &str = "argosy: keys, streams, events and dead letters of an Argosy 
   argosy dead discard ID REASON   throw it away for good: its consumer will never take effect of that event
   argosy verify [--json]          check every invariant on the running system, and print each with its figures;
       … --settle SECONDS         leave out what is younger (30); exit status 0: all hold, 1: one is violated, 2: unknown
-  argosy user grant EMAIL ROLE    give a registered user the role customer, staff or admin
+  argosy user grant EMAIL ROLE    give a registered user a role, such as staff or admin
   argosy user rotate-keys         have access tokens signed with a new key; old tokens live out
 
 Settings come from the environment: NATS_URL, NATS_SEED or NATS_SEED_FILE, LOG.

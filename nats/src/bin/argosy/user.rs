@@ -3,7 +3,7 @@
 use nats::{
     config::Settings,
     connect::connect,
-    contracts::user::{GrantRole, RotateSigningKeys},
+    contracts::user::{CannotGrant, GrantRole, RotateSigningKeys},
     identity::Role,
     invoke::{CallError, Caller},
     topology::OPERATOR,
@@ -13,9 +13,11 @@ use crate::{say, text};
 
 /// Gives a registered person a role.
 pub(crate) async fn grant(settings: &Settings, email: &str, role: &str) -> Result<(), String> {
-    let question = GrantRole { email: email.parse().map_err(text)?, role: role.parse::<Role>()? };
+    let question = GrantRole { email: email.parse().map_err(text)?, role: role.parse::<Role>().map_err(text)? };
     let granted = caller(settings).await?.call(&question).await.map_err(|error| match error {
-        CallError::Refused(_) => format!("nobody is registered as {email}"),
+        CallError::Refused(CannotGrant::UnknownUser) => format!("nobody is registered as {email}"),
+        CallError::Refused(CannotGrant::UnknownRole) => format!("there is no role {role}"),
+        CallError::Refused(CannotGrant::TooManyRoles) => format!("{email} has as many roles as one can have"),
         other => other.to_string(),
     })?;
     say(&format!("{} has the role {role}", granted.user_id))

@@ -16,6 +16,7 @@ fn line(quantity: &str, unit_price: &str, tax: TaxRate) -> Line {
     Line {
         quantity: decimal(quantity),
         unit_price: decimal(unit_price),
+        price_base_quantity: Decimal::ONE,
         allowances: Vec::new(),
         charges: Vec::new(),
         tax,
@@ -73,6 +74,35 @@ fn each_currency_has_its_digits() {
 }
 
 #[test]
+fn a_price_may_be_for_many() {
+    let priced = |quantity, price, base: &str| Line {
+        price_base_quantity: decimal(base),
+        ..line(quantity, price, tax("S", "19"))
+    };
+    for (quantity, price, base, minor) in [
+        ("250", "12.90", "100", 3225),
+        ("1", "1", "3", 33),
+        ("2", "1", "3", 67),
+        ("1", "0.01", "2", 1),
+        ("-1", "0.01", "2", -1),
+        ("0.9999", "0.01", "2", 0),
+        ("999999", "0.005", "1000000", 0),
+        ("1000000", "0.005", "1000000", 1),
+    ] {
+        let totals = Totals::compute(Currency::EUR, &[priced(quantity, price, base)], &[], &[]).unwrap();
+        assert_eq!(totals.line_total.amount, minor, "{quantity} × {price} ÷ {base}");
+    }
+    for base in ["0", "-1", "0.5", "1000001"] {
+        let refused = Totals::compute(Currency::EUR, &[priced("1", "1", base)], &[], &[]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "/lines/0/price_base_quantity must be a whole number from 1 to 1000000",
+            "{base}"
+        );
+    }
+}
+
+#[test]
 fn order_lines() {
     let price = Money::new(1299, Currency::EUR);
     let three = Quantity::new(3).unwrap();
@@ -122,7 +152,14 @@ fn any_decimal(most: i64) -> impl Strategy<Value = Decimal> {
 fn any_line(most: i64) -> impl Strategy<Value = Line> {
     let amounts = || prop::collection::vec(any_decimal(most), 0..3);
     (any_decimal(most), any_decimal(most), amounts(), amounts(), any_tax()).prop_map(
-        |(quantity, unit_price, allowances, charges, tax)| Line { quantity, unit_price, allowances, charges, tax },
+        |(quantity, unit_price, allowances, charges, tax)| Line {
+            quantity,
+            unit_price,
+            price_base_quantity: Decimal::ONE,
+            allowances,
+            charges,
+            tax,
+        },
     )
 }
 
