@@ -3,6 +3,7 @@
 pub mod api;
 pub(crate) mod create;
 pub(crate) mod details;
+pub mod format;
 
 use chrono::{DateTime, Utc};
 use diesel::{

@@ -5,7 +5,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     contracts::operations::AuditCheck,
     database::{Connection, DatabaseError},
-    types::{SessionId, UserId},
+    types::{CompanyId, SessionId, UserId},
 };
 use uuid::Uuid;
 
@@ -32,6 +32,17 @@ pub(crate) async fn audit(users: Users) -> Result<Vec<AuditCheck>, DatabaseError
         .await?,
         check(
             connection,
+            "a person has roles that there are",
+            "select count(*) as all, count(*) filter (where roles <> '{customer}') as part from \"user\"",
+            |all, part| format!("{all} accounts, {part} of them with more than the role to buy"),
+            |id| UserId::from_uuid(id).to_string(),
+            "select id, format('has the role `%s`, and there is none', name) as what, count(*) over () as all
+             from (select id, unnest(roles) as name from \"user\") held
+             where not exists (select from role where role.name = held.name) limit 20",
+        )
+        .await?,
+        check(
+            connection,
             "a session goes on in one line: it has one refresh token that works, unless it has ended",
             "select count(*) as all, count(ended_at) as part from session",
             |all, ended| format!("{all} sessions, {ended} of them ended"),
@@ -51,6 +62,27 @@ pub(crate) async fn audit(users: Users) -> Result<Vec<AuditCheck>, DatabaseError
             "select session.id, format('has a token that is good until %s', expires_at) as what, count(*) over () as all
              from refresh_token join session on session.id = session_id
              where expires_at > session.created_at + interval '30 days' limit 20",
+        )
+        .await?,
+        check(
+            connection,
+            "whoever has an account can sign in: with a password, or with an external identity",
+            "select count(*) as all, count(password_hash) as part from \"user\"",
+            |all, with_password| format!("{all} accounts, {with_password} of them with a password"),
+            |id| UserId::from_uuid(id).to_string(),
+            "select id, 'has neither' as what, count(*) over () as all from \"user\"
+             where password_hash is null and not exists (select from external_identity where user_id = \"user\".id) limit 20",
+        )
+        .await?,
+        check(
+            connection,
+            "a company has an owner",
+            "select count(*) as all, count(*) filter (where status = 'active') as part from company",
+            |all, active| format!("{all} companies, {active} of them active"),
+            |id| CompanyId::from_uuid(id).to_string(),
+            "select id, 'has nobody who owns it' as what, count(*) over () as all
+             from company
+             where not exists (select from company_member where company_id = company.id and role = 'owner') limit 20",
         )
         .await?,
         check(

@@ -7,6 +7,7 @@ pub(crate) mod account_mail;
 pub mod api;
 pub(crate) mod attempts;
 pub(crate) mod confirm_password_reset;
+pub mod google;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod mail_token;
@@ -17,12 +18,17 @@ pub(crate) mod request_password_reset;
 pub(crate) mod resend_verification;
 pub(crate) mod verify_email;
 
-use nats::{problem::Problem, types::Secret};
+use diesel_async::AsyncPgConnection;
+use nats::{
+    problem::Problem,
+    types::{Secret, UserId},
+};
 use poem_openapi::Object;
 use serde::Serialize;
 
 use crate::{
     Users,
+    role::rights::Rights,
     session::Session,
     signing_key::access_token,
     user::{Account, api::UserProfile},
@@ -45,9 +51,23 @@ pub struct TokenAnswer {
 }
 
 impl TokenAnswer {
+    /// Who signed in.
+    const fn user_id(&self) -> UserId {
+        self.user.id
+    }
+
     /// An access token of this moment, and the given refresh token.
-    fn of(users: &Users, account: Account, session: &Session, refresh_token: Secret<String>) -> Result<Self, Problem> {
-        let claims = access_token::claims(&account, session);
+    async fn of(
+        users: &Users,
+        connection: &mut AsyncPgConnection,
+        account: Account,
+        session: &Session,
+        refresh_token: Secret<String>,
+    ) -> Result<Self, Problem> {
+        let rights = Rights::of(connection, account.id).await?;
+        let rights = rights.ok_or_else(|| Problem::internal("an account that signs in is not there"))?;
+        let claims = access_token::claims(&account, session, &rights);
+        let account = Account { roles: rights.roles, ..account };
         let access_token = users.signer.sign(&claims)?;
         Ok(Self {
             user: account.into(),

@@ -7,13 +7,16 @@
 //! of the end, and the gateway listens.
 
 pub mod api;
+pub(crate) mod device;
 pub(crate) mod refresh_token;
-pub(crate) mod user_agent;
+
+use std::net::IpAddr;
 
 use chrono::{DateTime, Duration, Utc};
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, Queryable, QueryableByName, Selectable, SelectableHelper,
-    dsl::{now, sql},
+    BoolExpressionMethods, ExpressionMethods, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, QueryableByName,
+    Selectable, SelectableHelper,
+    dsl::{exists, now, sql},
     insert_into,
     pg::Pg,
     sql_query, sql_types,
@@ -24,11 +27,14 @@ use nats::{
     database::{DatabaseError, Tx},
     outbox::Traced,
     telemetry::Trace,
-    types::{Secret, SessionId, UserId},
+    types::{Email, Secret, SessionId, UserId},
 };
 
-use crate::{Users, schema::session};
-use user_agent::UserAgent;
+use crate::{
+    Users,
+    schema::{lower, session, user},
+};
+use device::Device;
 
 /// How long a session lasts at most.
 const LIFETIME: Duration = Duration::days(30);
@@ -49,6 +55,7 @@ pub(crate) struct Session {
     pub(crate) created_at: DateTime<Utc>,
     pub(crate) last_used_at: DateTime<Utc>,
     pub(crate) user_agent: Option<String>,
+    pub(crate) address: Option<String>,
 }
 
 /// Why a session ended before its time.
@@ -66,6 +73,8 @@ pub(crate) enum EndReason {
     PasswordReset,
     /// Its owner has too many.
     Displaced,
+    /// Whose address the account's is signed in, and had not been the one who registered.
+    Claimed,
 }
 
 impl EndReason {
@@ -77,6 +86,7 @@ impl EndReason {
             Self::PasswordChange => "password_change",
             Self::PasswordReset => "password_reset",
             Self::Displaced => "displaced",
+            Self::Claimed => "claimed",
         }
     }
 }
@@ -86,13 +96,14 @@ impl Session {
     pub(crate) async fn open(
         tx: &mut Tx,
         user: UserId,
-        user_agent: &UserAgent,
+        device: &Device,
     ) -> Result<(Self, Secret<String>), DatabaseError> {
         let session: Self = insert_into(session::table)
             .values((
                 session::id.eq(SessionId::new()),
                 session::user_id.eq(user),
-                session::user_agent.eq(user_agent.as_deref()),
+                session::user_agent.eq(device.user_agent.as_deref()),
+                session::address.eq(device.network.map(|network| network.to_string())),
             ))
             .returning(Self::as_returning())
             .get_result(tx)
@@ -115,6 +126,25 @@ impl Session {
     ) -> Result<Option<Self>, DatabaseError> {
         let owned = Self::alive_of(user).filter(session::id.eq(id)).select(Self::as_select());
         Ok(owned.first(connection).await.optional()?)
+    }
+
+    /// Whether whoever has this e-mail address, in whatever case, has signed in from this network of late. What ended because
+    /// it may have been somebody else's does not count. It takes as long for an address that nobody has.
+    pub(crate) async fn began_at(
+        connection: &mut AsyncPgConnection,
+        email: &Email,
+        network: IpAddr,
+    ) -> Result<bool, DatabaseError> {
+        let began = session::table
+            .inner_join(user::table.on(user::id.eq(session::user_id)))
+            .filter(lower(user::email).eq(lower(email.as_str())))
+            .filter(session::address.eq(network.to_string()))
+            .filter(
+                session::end_reason
+                    .is_null()
+                    .or(session::end_reason.eq_any([EndReason::Logout, EndReason::Displaced].map(EndReason::as_str))),
+            );
+        Ok(diesel::select(exists(began)).get_result(connection).await?)
     }
 
     /// Notes that it is in use; `None` when it has ended. It cannot end before the transaction does.
@@ -218,7 +248,7 @@ mod tests {
         let day = |days| created_at + Duration::days(days);
         let used_on = |days| {
             let (id, user_id, last_used_at) = (SessionId::new(), UserId::new(), day(days));
-            Session { id, user_id, created_at, last_used_at, user_agent: None }
+            Session { id, user_id, created_at, last_used_at, user_agent: None, address: None }
         };
         assert_eq!(used_on(0).good_until(), day(7));
         assert_eq!(used_on(20).good_until(), day(27));

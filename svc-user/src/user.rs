@@ -39,7 +39,8 @@ pub(crate) struct NewAccount {
     pub(crate) id: UserId,
     pub(crate) email: Email,
     pub(crate) name: Name,
-    pub(crate) password_hash: String,
+    /// None for whoever signs in by other means.
+    pub(crate) password_hash: Option<String>,
     pub(crate) locale: Locale,
 }
 
@@ -85,11 +86,11 @@ impl Account {
         Ok(Self::with_password_hash(connection, email).await?.map(|(account, _)| account))
     }
 
-    /// The account with this e-mail address, in whatever case, and its password's hash.
+    /// The account with this e-mail address, in whatever case, and its password's hash, if it has a password.
     pub(crate) async fn with_password_hash(
         connection: &mut AsyncPgConnection,
         email: &Email,
-    ) -> Result<Option<(Self, String)>, DatabaseError> {
+    ) -> Result<Option<(Self, Option<String>)>, DatabaseError> {
         let found = user::table
             .filter(lower(user::email).eq(lower(email.as_str())))
             .select((Self::as_select(), user::password_hash))

@@ -12,13 +12,22 @@ mod address;
 mod api_key;
 mod audit;
 mod auth;
+mod company;
+mod external_identity;
+mod preference;
+mod role;
 mod session;
 mod signing_key;
+mod trail;
 mod user;
 
 use diesel::sql_query;
 use diesel_async::RunQueryDsl;
-use nats::{identity::Identity, service::Running, types::UserId};
+use nats::{
+    identity::{Identity, Permissions},
+    service::Running,
+    types::UserId,
+};
 use serde_json::{Value, json};
 use stack::{
     Bed,
@@ -57,7 +66,8 @@ async fn refresh(bed: &Bed, token: &str) -> Answer {
 /// A client of whoever got this token answer, in the session that it is of.
 async fn signed_in(bed: &Bed, answer: &Answer) -> Client {
     let claims = verified(bed, answer).await;
-    bed.client_of(Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles })
+    let permissions = Permissions::named(&claims.permissions);
+    bed.client_of(Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles, permissions })
 }
 
 /// Changes what is in the database, as time would.

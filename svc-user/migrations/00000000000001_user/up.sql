@@ -12,8 +12,9 @@ create table "user" (
     password_hash text not null check (password_hash like '$argon2id$%'),
     -- BCP 47.
     locale text not null default 'en',
+    -- Each is the name of one.
     roles text[] not null default '{customer}' check (
-        cardinality(roles) > 0 and roles <@ array['customer', 'staff', 'admin'] and array_position(roles, null) is null
+        cardinality(roles) between 1 and 16 and array_position(roles, null) is null
     ),
     created_at timestamptz not null default now(),
     updated_at timestamptz not null default now()
@@ -29,6 +30,8 @@ create table session (
     last_used_at timestamptz not null default now(),
     -- What signed in, as it says of itself (`User-Agent`).
     user_agent text check (char_length(user_agent) between 1 and 200),
+    -- The network that it was opened from: an IPv4 address, or a /64 of IPv6.
+    address text check (length(address) between 1 and 45),
     ended_at timestamptz,
     -- `reuse`: a refresh token came again, so somebody else may hold it. `revoked`: from another session of the same person.
     -- `displaced`: by newer ones, of which there may be only so many.
@@ -71,17 +74,22 @@ create table signing_key (
     check (retired_at >= signs_from)
 );
 
--- Attempts of late for one e-mail address, whether it is somebody's or nobody's: how long the next one has to wait.
+-- Attempts of late: how long the next one has to wait. By e-mail address, whether it is somebody's or nobody's, or by network,
+-- or by both.
 create table attempt (
-    -- SHA-256 of the address in lower case: what was typed by mistake is not kept.
-    email_hash bytea not null check (octet_length(email_hash) = 32),
-    -- `sign_in` and `password_change` count what failed, the others each mail that was asked for.
-    purpose text not null check (purpose in ('sign_in', 'password_change', 'password_reset', 'email_verification')),
+    -- SHA-256 of the address in lower case: what was typed by mistake is not kept. Empty when a network is counted as a whole.
+    email_hash bytea not null check (octet_length(email_hash) in (0, 32)),
+    -- `sign_in…` and `password_change` count what failed, the others each mail that was asked for.
+    purpose text not null check (purpose in ('sign_in', 'sign_in_everywhere', 'sign_in_network', 'password_change',
+                                             'password_reset', 'email_verification')),
+    -- An IPv4 address, or a /64 of IPv6; empty where it does not matter.
+    network text not null default '' check (length(network) <= 45),
     attempts integer not null check (attempts > 0),
     last_at timestamptz not null default now(),
     -- Until then no attempt counts.
     blocked_until timestamptz not null,
-    primary key (email_hash, purpose)
+    primary key (email_hash, purpose, network),
+    check ((octet_length(email_hash) = 0) = (purpose = 'sign_in_network'))
 );
 create index attempt_last_at on attempt (last_at);
 

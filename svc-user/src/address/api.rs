@@ -7,7 +7,7 @@ use nats::{
     idempotency::IdempotencyKey,
     identity::User,
     problem::Problem,
-    types::{Address, AddressId, Cursor, Limit, Page},
+    types::{Address, AddressId, Cursor, Limit, Page, postal},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -52,7 +52,8 @@ impl AddressApi {
 
     /// Store an address
     ///
-    /// Up to 50 for each person.
+    /// It has to be as addresses of its country are (`GET /v1/countries/{code}/address-format`), else each part that is missing or
+    /// wrong is pointed at. Up to 50 for each person, one more is a `conflict`. A person who is gone is `not_found`.
     #[oai(path = "/", method = "post", operation_id = "create_address")]
     async fn create_address(
         &self,
@@ -97,6 +98,7 @@ impl AddressApi {
         id: Path<AddressId>,
         Body(new): Body<Address>,
     ) -> Result<Body<StoredAddress>, Problem> {
+        postal::check(&new, "")?;
         let mut connection = users.database.connection().await?;
         let replaced = diesel::update(StoredAddress::owned_by(identity.user).filter(address::id.eq(id.0)))
             .set((address::postal_address.eq(new), address::updated_at.eq(diesel::dsl::now)))

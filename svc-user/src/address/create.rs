@@ -6,7 +6,7 @@ use nats::{
     http::Created,
     idempotency::{Claim, IdempotencyKey, claim},
     problem::{Code, Problem},
-    types::{Address, AddressId, UserId},
+    types::{Address, AddressId, UserId, postal},
 };
 
 use super::StoredAddress;
@@ -25,6 +25,7 @@ pub(crate) async fn create_address(
     key: Option<IdempotencyKey>,
     new: Address,
 ) -> Result<Created<StoredAddress>, Problem> {
+    postal::check(&new, "")?;
     let mut tx = users.database.begin().await?;
     let slot = match claim(&mut tx, &owner, "create_address", key, &new).await? {
         Claim::New(slot) => slot,

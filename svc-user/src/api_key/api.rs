@@ -97,7 +97,8 @@ impl ApiKeyApi {
     /// Make an API key
     ///
     /// For programs: it is sent like an access token and may do what its owner may, within its scopes. It is told in this
-    /// answer only. Up to 50 for each person; a key cannot make keys.
+    /// answer only. Up to 50 for each person, one more is a `conflict`; a key cannot make keys. A person who is gone is
+    /// `not_found`.
     #[oai(path = "/", method = "post", operation_id = "create_api_key")]
     async fn create_api_key(
         &self,

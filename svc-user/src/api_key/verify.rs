@@ -14,13 +14,9 @@ use nats::{
     types::{ApiKeyId, UserId},
 };
 
-use crate::{
-    Users,
-    schema::{api_key, user},
-    user::roles::Roles,
-};
+use crate::{Users, role::rights::Rights, schema::api_key};
 
-type Found = (ApiKeyId, UserId, Vec<String>, DateTime<Utc>, Roles);
+type Found = (ApiKeyId, UserId, Vec<String>, DateTime<Utc>);
 
 /// The key with this hash, when it has neither expired nor been revoked. That it was used is noted once a minute.
 pub(crate) async fn verify_api_key(users: Users, question: VerifyApiKey) -> Result<VerifiedApiKey, CallError<Unknown>> {
@@ -28,14 +24,14 @@ pub(crate) async fn verify_api_key(users: Users, question: VerifyApiKey) -> Resu
     let hash = URL_SAFE_NO_PAD.decode(&question.hash).map_err(|_not_a_hash| unknown())?;
     let mut connection = users.database.connection().await?;
     let found: Option<Found> = api_key::table
-        .inner_join(user::table)
         .filter(api_key::hash.eq(hash))
         .filter(api_key::expires_at.gt(now))
-        .select((api_key::id, api_key::user_id, api_key::scopes, api_key::expires_at, user::roles))
+        .select((api_key::id, api_key::user_id, api_key::scopes, api_key::expires_at))
         .first(&mut connection)
         .await
         .optional()?;
-    let (api_key_id, user_id, scopes, expires_at, roles) = found.ok_or_else(unknown)?;
+    let (api_key_id, user_id, scopes, expires_at) = found.ok_or_else(unknown)?;
+    let Rights { roles, permissions, revision } = Rights::of(&mut connection, user_id).await?.ok_or_else(unknown)?;
 
     let a_minute_ago = sql::<sql_types::Nullable<sql_types::Timestamptz>>("now() - interval '1 minute'");
     let noted_long_ago = api_key::last_used_at.is_null().or(api_key::last_used_at.lt(a_minute_ago));
@@ -43,5 +39,6 @@ pub(crate) async fn verify_api_key(users: Users, question: VerifyApiKey) -> Resu
         .set(api_key::last_used_at.eq(now))
         .execute(&mut connection)
         .await?;
-    Ok(VerifiedApiKey { api_key_id, user_id, scopes, roles: roles.to_vec(), expires_at })
+    let (roles, permissions) = (roles.to_vec(), permissions.names());
+    Ok(VerifiedApiKey { api_key_id, user_id, scopes, roles, permissions, revision, expires_at })
 }

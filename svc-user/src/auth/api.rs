@@ -1,9 +1,10 @@
 //! Registering, signing in, going on, signing out; what one does with links of mails.
 
 use nats::{
-    http::{Body, Created, NoContent},
+    http::{Body, CONCERNS, Created, NoContent},
     identity::User,
     problem::Problem,
+    types::UserId,
 };
 use poem::web::Data;
 use poem_openapi::{ApiResponse, OpenApi, Tags, payload::Response};
@@ -19,7 +20,7 @@ use super::{
     resend_verification,
     verify_email::{self, EmailVerification},
 };
-use crate::{Users, session::user_agent::UserAgent};
+use crate::{Users, session::device::Device};
 
 #[derive(Tags)]
 enum Tag {
@@ -47,40 +48,43 @@ impl AuthApi {
     async fn register(
         &self,
         Data(users): Data<&Users>,
-        user_agent: UserAgent,
+        device: Device,
         Body(registration): Body<Registration>,
     ) -> Result<Response<Created<TokenAnswer>>, Problem> {
-        let answer = register::register(users, registration, &user_agent).await?;
-        Ok(unstored(Created::new("/v1/users/me", answer)))
+        let answer = register::register(users, registration, &device).await?;
+        Ok(unstored(answer.user_id(), Created::new("/v1/users/me", answer)))
     }
 
     /// Sign in
     ///
     /// Opens a session. It lasts 30 days, and ends after 7 days without use. After a wrong password there is a pause for
-    /// that e-mail address: a second, and after each further one twice as long, up to a quarter of an hour. Attempts during
-    /// a pause are `too_many_requests`, and do not count.
+    /// that e-mail address, at the network that it came from: a second, and after each further one twice as long, up to a
+    /// quarter of an hour. Many of them with one e-mail address or from one network make everyone else pause as well who has
+    /// not signed in from there before. Attempts during a pause are `too_many_requests`, and do not count. Which of the two is wrong is not said: it is `bad_credentials`.
     #[oai(path = "/login", method = "post", operation_id = "login")]
     async fn login(
         &self,
         Data(users): Data<&Users>,
-        user_agent: UserAgent,
+        device: Device,
         Body(credentials): Body<Credentials>,
     ) -> Result<Response<Body<TokenAnswer>>, Problem> {
-        Ok(unstored(Body(login::login(users, credentials, &user_agent).await?)))
+        let answer = login::login(users, credentials, &device).await?;
+        Ok(unstored(answer.user_id(), Body(answer)))
     }
 
     /// Get the next tokens
     ///
     /// A refresh token works once. For ten seconds, and as long as the one that it brought was not used, it brings that one
-    /// again, for clients that did not get the answer. Otherwise one that comes a second time ends its session: sign in again
-    /// then.
+    /// again, for clients that did not get the answer. Otherwise one that comes a second time ends its session, and is
+    /// `unauthenticated`: sign in again then.
     #[oai(path = "/refresh", method = "post", operation_id = "refresh")]
     async fn refresh(
         &self,
         Data(users): Data<&Users>,
         Body(refresh): Body<Refresh>,
     ) -> Result<Response<Body<TokenAnswer>>, Problem> {
-        Ok(unstored(Body(refresh::refresh(users, refresh).await?)))
+        let answer = refresh::refresh(users, refresh).await?;
+        Ok(unstored(answer.user_id(), Body(answer)))
     }
 
     /// Sign out
@@ -114,9 +118,9 @@ impl AuthApi {
         &self,
         Data(users): Data<&Users>,
         Body(reset): Body<PasswordReset>,
-    ) -> Result<NoContent, Problem> {
-        confirm_password_reset::confirm_password_reset(users, reset).await?;
-        Ok(NoContent)
+    ) -> Result<Response<NoContent>, Problem> {
+        let whose = confirm_password_reset::confirm_password_reset(users, reset).await?;
+        Ok(Response::new(NoContent).header(CONCERNS, whose.to_string()))
     }
 
     /// Verify one's e-mail address with the link of a mail
@@ -134,7 +138,8 @@ impl AuthApi {
 
     /// Ask for another link to verify one's e-mail address
     ///
-    /// It ends the one before. After each there is a pause, which grows. An address that is verified is a `conflict`.
+    /// It ends the one before. After each there is a pause, which grows. An address that is verified is a `conflict`, a
+    /// person who is gone is `not_found`.
     #[oai(path = "/verify-email/resend", method = "post", operation_id = "resend_verification")]
     async fn resend_verification(&self, Data(users): Data<&Users>, User(identity): User) -> Result<Mailed, Problem> {
         resend_verification::resend_verification(users, identity.user).await?;
@@ -142,7 +147,7 @@ impl AuthApi {
     }
 }
 
-/// Tokens stay out of caches (RFC 6749, 5.1).
-fn unstored<T>(answer: T) -> Response<T> {
-    Response::new(answer).header("Cache-Control", "no-store")
+/// Tokens stay out of caches (RFC 6749, 5.1). Whose they are is for the audit trail.
+pub(super) fn unstored<T>(whose: UserId, answer: T) -> Response<T> {
+    Response::new(answer).header("Cache-Control", "no-store").header(CONCERNS, whose.to_string())
 }

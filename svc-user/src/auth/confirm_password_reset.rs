@@ -4,13 +4,13 @@ use diesel::{ExpressionMethods, QueryDsl, dsl::sql, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     problem::Problem,
-    types::{Email, Secret},
+    types::{Email, Secret, UserId},
 };
 use poem_openapi::Object;
 use serde::Deserialize;
 
 use super::{
-    attempts::{self, Attempts},
+    attempts::forget_sign_ins,
     mail_token::{self, Purpose},
     password,
 };
@@ -38,8 +38,9 @@ pub(crate) struct PasswordReset {
     password: Secret<String>,
 }
 
-/// Sets the password, ends every session and API key, and lets the person sign in at once, whatever was tried before.
-pub(crate) async fn confirm_password_reset(users: &Users, reset: PasswordReset) -> Result<(), Problem> {
+/// Sets the password, ends every session and API key, and lets the person sign in at once, whatever was tried as them before.
+/// Whose account it was.
+pub(crate) async fn confirm_password_reset(users: &Users, reset: PasswordReset) -> Result<UserId, Problem> {
     let token = Token::parse(&reset.token).ok_or_else(worthless)?;
     // A hash is dear: not for a link that is none.
     let user_id = {
@@ -68,10 +69,10 @@ pub(crate) async fn confirm_password_reset(users: &Users, reset: PasswordReset) 
     Session::end_all(&mut tx, user_id, None, EndReason::PasswordReset).await?;
     // Whoever had the account until now may have made itself a way back.
     revoke_all(&mut tx, user_id).await?;
-    Attempts::of(&email, attempts::Purpose::SignIn).forget(&mut tx).await?;
+    forget_sign_ins(&mut tx, &email).await?;
     tx.commit().await?;
     tracing::info!(%user_id, "password reset; all sessions and API keys are ended");
-    Ok(())
+    Ok(user_id)
 }
 
 /// One answer for unknown, expired, used and replaced.

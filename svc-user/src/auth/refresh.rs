@@ -34,7 +34,7 @@ pub(crate) struct Refresh {
     refresh_token: Secret<String>,
 }
 
-/// Consumes the token and issues its successor; roles are read anew.
+/// Consumes the token and issues its successor; what the person may do is read anew.
 pub(crate) async fn refresh(users: &Users, refresh: Refresh) -> Result<TokenAnswer, Problem> {
     let token = Token::parse(&refresh.refresh_token).ok_or_else(rejected)?;
     let mut tx = users.database.begin().await?;
@@ -56,7 +56,7 @@ pub(crate) async fn refresh(users: &Users, refresh: Refresh) -> Result<TokenAnsw
     if !again {
         refresh_token::store(&mut tx, &session, &successor).await?;
     }
-    let answer = TokenAnswer::of(users, account, &session, successor.text())?;
+    let answer = TokenAnswer::of(users, &mut tx, account, &session, successor.text()).await?;
     tx.commit().await?;
     Ok(answer)
 }

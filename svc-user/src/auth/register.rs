@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{TokenAnswer, password};
 use crate::{
     Users,
-    session::{Session, user_agent::UserAgent},
+    session::{Session, device::Device},
     user::{Account, NewAccount},
 };
 
@@ -40,22 +40,22 @@ pub(crate) struct Registration {
 pub(crate) async fn register(
     users: &Users,
     registration: Registration,
-    user_agent: &UserAgent,
+    device: &Device,
 ) -> Result<TokenAnswer, Problem> {
     let Registration { email, password, name, locale } = registration;
     // A taken address need not cost a hash; whether it is still free, the insert decides.
     if Account::exists(&mut *users.database.connection().await?, &email).await? {
         return Err(taken());
     }
-    let password_hash = users.passwords.hash(password).await?;
+    let password_hash = Some(users.passwords.hash(password).await?);
     let new = NewAccount { id: UserId::new(), email, name, password_hash, locale: locale.unwrap_or_default() };
 
     let mut tx = users.database.begin().await?;
     let account = new.insert(&mut tx).await?.ok_or_else(taken)?;
-    let (session, refresh_token) = Session::open(&mut tx, account.id, user_agent).await?;
+    let (session, refresh_token) = Session::open(&mut tx, account.id, device).await?;
     tx.record(&UserRegistered { user_id: account.id }).await?;
     tx.record(&UserEmailVerificationRequested { user_id: account.id }).await?;
-    let answer = TokenAnswer::of(users, account, &session, refresh_token)?;
+    let answer = TokenAnswer::of(users, &mut tx, account, &session, refresh_token).await?;
     tx.commit().await?;
     Ok(answer)
 }

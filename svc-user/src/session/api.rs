@@ -34,6 +34,9 @@ pub struct SessionView {
     /// What signed in, as it said of itself (`User-Agent`).
     #[oai(nullable)]
     user_agent: Option<String>,
+    /// Where it was opened from: an IPv4 address, or a /64 of IPv6.
+    #[oai(nullable)]
+    address: Option<String>,
     /// When it was opened.
     created_at: DateTime<Utc>,
     /// When it last got tokens.
@@ -47,8 +50,8 @@ pub struct SessionView {
 impl SessionView {
     fn of(session: Session, current: Option<SessionId>) -> Self {
         let expires_at = session.good_until();
-        let Session { id, created_at, last_used_at, user_agent, .. } = session;
-        Self { id, user_agent, created_at, last_used_at, expires_at, current: current == Some(id) }
+        let Session { id, created_at, last_used_at, user_agent, address, .. } = session;
+        Self { id, user_agent, address, created_at, last_used_at, expires_at, current: current == Some(id) }
     }
 }
 
@@ -102,7 +105,8 @@ impl SessionApi {
 
     /// End all of one's other sessions
     ///
-    /// The one that this request's access token belongs to goes on; everywhere else one is signed out.
+    /// The one that this request's access token belongs to goes on; everywhere else one is signed out. A person who is
+    /// gone is `not_found`.
     #[oai(path = "/", method = "delete", operation_id = "end_other_sessions")]
     async fn end_other_sessions(&self, Data(users): Data<&Users>, User(identity): User) -> Result<NoContent, Problem> {
         let mut tx = users.database.begin().await?;

@@ -1,4 +1,4 @@
-//! Profiles: one's own, and everybody's for staff.
+//! Profiles: one's own, and everybody's for whoever may read those.
 
 use chrono::{DateTime, Utc};
 use diesel::{
@@ -8,19 +8,22 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use nats::{
     http::{Body, Listed, NoContent},
-    identity::{Role, Staff, User},
+    identity::{Role, User, UsersRead},
     problem::Problem,
     types::{Cursor, Email, Limit, Locale, Name, Page, Text, UserId},
 };
 use poem::web::Data;
-use poem_openapi::{Object, OpenApi, Tags, param::Query};
+use poem_openapi::{
+    Object, OpenApi, Tags,
+    param::{Path, Query},
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Account,
     change_password::{self, PasswordChange},
 };
-use crate::{Users, schema::user};
+use crate::{Users, role::holders, schema::user};
 
 #[derive(Tags)]
 enum Tag {
@@ -32,7 +35,7 @@ enum Tag {
 #[derive(Clone, Serialize, Deserialize, Object)]
 pub struct UserProfile {
     /// Names the person everywhere.
-    id: UserId,
+    pub(crate) id: UserId,
     /// Where mail goes, and what one signs in with.
     email: Email,
     /// Whether a link that was sent there came back.
@@ -41,7 +44,7 @@ pub struct UserProfile {
     name: Name,
     /// The language they read.
     locale: Locale,
-    /// What kind of thing they may do.
+    /// Their roles, which let them do what they may.
     roles: Vec<Role>,
     /// When they registered.
     created_at: DateTime<Utc>,
@@ -74,7 +77,8 @@ pub struct UserApi;
 impl UserApi {
     /// Read one's own profile
     ///
-    /// The roles are those of the next access token; the one at hand may have been issued before a change.
+    /// The roles are those of the next access token; the one at hand may have been issued before a change. A
+    /// person who is gone is `not_found`.
     #[oai(path = "/me", method = "get", operation_id = "get_me")]
     async fn get_me(&self, Data(users): Data<&Users>, User(identity): User) -> Result<Body<UserProfile>, Problem> {
         let mut connection = users.database.connection().await?;
@@ -84,7 +88,7 @@ impl UserApi {
 
     /// Change one's own profile
     ///
-    /// Name and language; fields that are left out stay as they are.
+    /// Name and language; fields that are left out stay as they are. A person who is gone is `not_found`.
     #[oai(path = "/me", method = "patch", operation_id = "update_me")]
     async fn update_me(
         &self,
@@ -106,6 +110,7 @@ impl UserApi {
     /// Change one's own password
     ///
     /// Needs the current one, and ends every other session. A current password that is wrong makes wait, as at sign-in.
+    /// A change that comes second to another is a `conflict`, and a person who is gone is `not_found`.
     #[oai(path = "/me/password", method = "put", operation_id = "change_password")]
     async fn change_password(
         &self,
@@ -119,19 +124,20 @@ impl UserApi {
 
     /// List the people with an account
     ///
-    /// Newest first. For staff.
+    /// Newest first.
     #[oai(path = "/", method = "get", operation_id = "list_users")]
     async fn list_users(
         &self,
         Data(users): Data<&Users>,
-        Staff(_staff): Staff,
+        UsersRead(_caller): UsersRead,
         /// Only people whose e-mail address or name contains this, in whatever case.
-        search: Query<Option<Text<1, 100>>>,
+        search: Query<Option<Text<3, 100>>>,
+        /// Only people with this role.
+        role: Query<Option<Role>>,
         limit: Query<Limit>,
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<UserProfile>, Problem> {
-        let mut query =
-            user::table.select(Account::as_select()).order(user::id.desc()).limit(limit.0.rows()).into_boxed();
+        let mut query = role.0.as_ref().map_or_else(|| user::table.into_boxed(), holders);
         if let Some(text) = search.0 {
             let pattern = containing(&text);
             query = query.filter(user::email.ilike(pattern.clone()).or(user::name.ilike(pattern)));
@@ -139,9 +145,24 @@ impl UserApi {
         if let Some(cursor) = cursor.0 {
             query = query.filter(user::id.lt(cursor.after::<UserId>()?));
         }
+        let query = query.order(user::id.desc()).limit(limit.0.rows()).select(Account::as_select());
         let mut connection = users.database.connection().await?;
         let rows: Vec<Account> = query.load(&mut connection).await?;
         Ok(Listed(Page::from_rows(rows, limit.0, |account| account.id, UserProfile::from)?))
+    }
+
+    /// Read a person's profile
+    #[oai(path = "/:id", method = "get", operation_id = "get_user")]
+    async fn get_user(
+        &self,
+        Data(users): Data<&Users>,
+        UsersRead(_caller): UsersRead,
+        /// Who.
+        id: Path<UserId>,
+    ) -> Result<Body<UserProfile>, Problem> {
+        let mut connection = users.database.connection().await?;
+        let account = Account::find(&mut connection, id.0).await?.ok_or_else(|| Problem::not_found("user"))?;
+        Ok(Body(account.into()))
     }
 }
 

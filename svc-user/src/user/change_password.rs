@@ -42,13 +42,17 @@ pub(crate) async fn change_password(users: &Users, caller: &Identity, change: Pa
     let session = caller.session.ok_or_else(|| {
         Problem::new(Code::Conflict, "This credential belongs to no session. Sign in to change the password.")
     })?;
-    let known: Option<(Account, String)> = user::table
+    let known: Option<(Account, Option<String>)> = user::table
         .find(caller.user)
         .select((Account::as_select(), user::password_hash))
         .first(&mut users.database.connection().await?)
         .await
         .optional()?;
     let (account, hash) = known.ok_or_else(|| Problem::not_found("user"))?;
+    let hash = hash.ok_or_else(|| {
+        let detail = "You have no password yet. Ask for the link that is sent to those who forgot theirs, and set one.";
+        Problem::new(Code::Conflict, detail)
+    })?;
     // Whoever has found a device unlocked must not guess faster here than at sign-in.
     let attempts = Attempts::of(&account.email, Purpose::PasswordChange);
     attempts.check(&mut *users.database.connection().await?).await?;

@@ -6,7 +6,7 @@ use nats::{
 };
 
 use super::Account;
-use crate::Users;
+use crate::{Users, preference};
 
 /// What other services may know.
 pub(crate) async fn get_user_details(
@@ -16,10 +16,12 @@ pub(crate) async fn get_user_details(
     let mut connection = users.database.connection().await?;
     let account =
         Account::find(&mut connection, question.user_id).await?.ok_or(CallError::Refused(Unknown::Unknown))?;
+    let preferences = preference::of(&mut connection, question.user_id).await?;
     Ok(UserDetails {
         user_id: account.id,
         email: account.email,
         name: account.name.into_string(),
         locale: account.locale,
+        preferences,
     })
 }

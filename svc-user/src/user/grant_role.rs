@@ -1,38 +1,37 @@
 //! `svc.user.grant_role`: the operator gives a registered person a role.
 //!
-//! The role stands in the next access token that the person gets; tokens that are out keep the old ones.
+//! The operator is asked nothing: somebody has to be the first `admin`.
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl};
-use diesel_async::RunQueryDsl;
 use nats::{
-    contracts::user::{GrantRole, RoleGranted, Unknown},
+    contracts::user::{CannotGrant, GrantRole, RoleGranted},
     invoke::CallError,
-    types::UserId,
 };
 
-use super::roles::Roles;
+use super::Account;
 use crate::{
     Users,
-    schema::{lower, user},
+    role::{MOST_OF_ONE, RoleRow, assign, revise},
 };
 
 /// Adds the role; granting one that the person has changes nothing.
-pub(crate) async fn grant_role(users: Users, question: GrantRole) -> Result<RoleGranted, CallError<Unknown>> {
+pub(crate) async fn grant_role(users: Users, question: GrantRole) -> Result<RoleGranted, CallError<CannotGrant>> {
+    let refused = CallError::Refused;
     let mut tx = users.database.begin().await?;
-    let held: Option<(UserId, Roles)> = user::table
-        .filter(lower(user::email).eq(lower(question.email.as_str())))
-        .select((user::id, user::roles))
-        // Two grants at once must both be there afterwards.
-        .for_update()
-        .first(&mut *tx)
-        .await
-        .optional()?;
-    let (user_id, roles) = held.ok_or(CallError::Refused(Unknown::Unknown))?;
-    diesel::update(user::table.find(user_id))
-        .set((user::roles.eq(roles.with(question.role)), user::updated_at.eq(diesel::dsl::now)))
-        .execute(&mut *tx)
-        .await?;
+    let revision = revise(&mut tx).await?;
+    let account = Account::with_email(&mut tx, &question.email).await?;
+    let user_id = account.ok_or(refused(CannotGrant::UnknownUser))?.id;
+    let role = RoleRow::find(&mut tx, &question.role).await?.ok_or(refused(CannotGrant::UnknownRole))?.name;
+    Account::lock(&mut tx, user_id).await?;
+    let account = Account::find(&mut tx, user_id).await?.ok_or(refused(CannotGrant::UnknownUser))?;
+    if account.roles.contains(&role) {
+        return Ok(RoleGranted { user_id });
+    }
+    let roles = account.roles.with(role);
+    if roles.len() > MOST_OF_ONE {
+        return Err(refused(CannotGrant::TooManyRoles));
+    }
+    assign::store(&mut tx, user_id, &roles, revision).await?;
     tx.commit().await?;
-    tracing::info!(%user_id, role = question.role.as_str(), "role granted");
+    tracing::info!(%user_id, role = %question.role, "role granted");
     Ok(RoleGranted { user_id })
 }

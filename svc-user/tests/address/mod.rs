@@ -1,6 +1,7 @@
 mod create;
 mod details;
 mod edit;
+mod format;
 
 use serde_json::{Value, json};
 use stack::{Bed, bed::Client};

@@ -3,7 +3,7 @@ use nats::{
     contracts::user::{
         API_KEY_PREFIX, GetPasswordResetMail, GrantRole, Unknown, UserApiKeyRevoked, VerifiedApiKey, VerifyApiKey,
     },
-    identity::{Identity, Role},
+    identity::{Identity, Permissions, Role},
     invoke::CallError,
     types::ApiKeyId,
 };
@@ -47,12 +47,12 @@ async fn a_key_is_told_once_and_speaks_for_its_owner_within_its_scopes() {
     assert_eq!((verified.user_id, verified.api_key_id.to_string()), (ada.user_id(), id.clone()));
     assert_eq!(
         (verified.scopes.join(" "), verified.roles),
-        ("catalog:write order:read".to_owned(), vec![Role::Customer])
+        ("catalog:write order:read".to_owned(), vec![Role::CUSTOMER])
     );
-    let grant = GrantRole { email: "ada@example.com".parse().unwrap(), role: Role::Staff };
+    let grant = GrantRole { email: "ada@example.com".parse().unwrap(), role: Role::STAFF };
     bed.call(&grant).await.expect("granted");
     let roles = verify(&bed, &key).await.expect("still good").roles;
-    assert_eq!(roles, [Role::Customer, Role::Staff], "the roles of this moment");
+    assert_eq!(roles, [Role::CUSTOMER, Role::STAFF], "the roles of this moment");
 
     let list = ada.get(KEYS).send().await;
     assert_eq!(list.at("/data/0/name"), "ERP import", "{list}");
@@ -127,7 +127,8 @@ async fn a_key_makes_no_keys_and_fifty_are_enough() {
     let (bed, _running) = start().await;
     let registered = register(&bed, "ada@example.com").await;
     let (user, ada) = (user_of(&registered), signed_in(&bed, &registered).await);
-    let key = bed.client_of(Identity { user, session: None, roles: vec![Role::Customer] });
+    let (roles, permissions) = (vec![Role::CUSTOMER], Permissions::default());
+    let key = bed.client_of(Identity { user, session: None, roles, permissions });
     key.post(KEYS, &new_key()).send().await.problem("conflict", "");
     let fill = "insert into api_key (id, user_id, name, hash, scopes, expires_at)
                 select gen_random_uuid(), id, 'n', sha256(n::text::bytea), '{a:b}', now() + interval '1 day'

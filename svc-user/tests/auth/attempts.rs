@@ -9,7 +9,7 @@ use crate::{PASSWORD, count, login, pauses_are_long, pauses_are_over, register, 
 
 const WRONG: &str = "wrong horse battery";
 
-/// How many attempts count, and how long the pause after the last one is, in seconds; address by address.
+/// How many attempts count with each e-mail address and network, and how long the pause after the last one is, in seconds.
 async fn pauses(bed: &Bed) -> Vec<(i32, i64)> {
     #[derive(QueryableByName)]
     struct Row {
@@ -19,7 +19,7 @@ async fn pauses(bed: &Bed) -> Vec<(i32, i64)> {
         pause: i64,
     }
     let rows: Vec<Row> =
-        sql_query("select attempts, extract(epoch from blocked_until - last_at)::bigint as pause from attempt")
+        sql_query("select attempts, extract(epoch from blocked_until - last_at)::bigint as pause from attempt where purpose = 'sign_in'")
             .load(&mut bed.sql("user").await)
             .await
             .unwrap();
@@ -116,5 +116,8 @@ async fn after_a_day_all_is_forgotten_and_no_address_is_kept() {
     // The job runs at the start, and then every hour.
     running.stop().await;
     let _again = bed.run(svc_user::service()).await;
-    bed.wait_for("the old attempts to be forgotten", async || (count(&bed, "attempt").await == 1).then_some(())).await;
+    bed.wait_for("the old attempts to be forgotten", async || {
+        (count(&bed, "attempt where purpose = 'sign_in'").await == 1).then_some(())
+    })
+    .await;
 }

@@ -1,6 +1,6 @@
 use nats::{
     contracts::user::UserSessionEnded,
-    identity::{Identity, Role},
+    identity::{Identity, Permissions, Role},
 };
 use serde_json::json;
 
@@ -46,5 +46,5 @@ async fn an_api_key_has_no_session_to_end() {
 
 async fn stranger(bed: &stack::Bed) -> Identity {
     let user = user_of(&register(bed, "eve@example.com").await);
-    Identity { user, session: None, roles: vec![Role::Customer] }
+    Identity { user, session: None, roles: vec![Role::CUSTOMER], permissions: Permissions::default() }
 }

@@ -1,6 +1,8 @@
 mod attempts;
+pub(crate) mod google;
 mod login;
 mod logout;
+mod networks;
 mod password_reset;
 mod refresh;
 mod register;

@@ -138,11 +138,11 @@ async fn sessions_that_nobody_used_for_a_lifetime_are_forgotten() {
 async fn a_role_stands_in_the_next_token() {
     let (bed, _running) = start().await;
     let first = register(&bed, "ada@example.com").await;
-    let question = GrantRole { email: "ada@example.com".parse().unwrap(), role: Role::Staff };
+    let question = GrantRole { email: "ada@example.com".parse().unwrap(), role: Role::STAFF };
     bed.call(&question).await.expect("granted");
-    assert_eq!(verified(&bed, &first).await.roles, [Role::Customer], "what is out stays as it is");
+    assert_eq!(verified(&bed, &first).await.roles, [Role::CUSTOMER], "what is out stays as it is");
     let next = refresh(&bed, &first.text("/refresh_token")).await;
-    assert_eq!(verified(&bed, &next).await.roles, [Role::Customer, Role::Staff]);
+    assert_eq!(verified(&bed, &next).await.roles, [Role::CUSTOMER, Role::STAFF]);
     assert_eq!(next.at("/user/roles"), &json!(["customer", "staff"]));
 }
 

@@ -28,7 +28,7 @@ async fn who_registers_is_signed_in() {
 
     let id = user_of(&answer);
     let claims = verified(&bed, &answer).await;
-    assert_eq!((claims.sub, claims.roles, claims.exp - claims.iat), (id, vec![Role::Customer], 600));
+    assert_eq!((claims.sub, claims.roles, claims.exp - claims.iat), (id, vec![Role::CUSTOMER], 600));
     assert!(!claims.client_id.is_empty() && !claims.jti.is_empty());
 
     let event = bed.event::<UserRegistered>(|event| event.user_id == id).await;

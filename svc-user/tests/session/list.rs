@@ -9,6 +9,7 @@ async fn one_sees_where_one_is_signed_in() {
     let nobody = bed.nobody();
     let registering = nobody.post("/v1/auth/register", &registration("ada@example.com"));
     let first = registering.header("User-Agent", "Laptop/1.0 (Ubuntu)").send().await;
+    let nobody = nobody.clone().at("2001:db8:1:2::");
     register(&bed, "bob@example.com").await;
     let signing_in = nobody.post("/v1/auth/login", &json!({"email": "ada@example.com", "password": PASSWORD}));
     let second = signing_in.header("User-Agent", &"Phone ".repeat(100)).send().await;
@@ -18,15 +19,16 @@ async fn one_sees_where_one_is_signed_in() {
     assert_eq!(answer.status, 200, "{answer}");
     let sessions = answer.at("/data").as_array().unwrap();
     assert_eq!(sessions.len(), 3, "one's own: {answer}");
-    for (session, (signed_in, user_agent, current)) in sessions.iter().zip([
-        (&third, json!(null), false),
-        (&second, json!(&"Phone ".repeat(100)[..200]), true),
-        (&first, json!("Laptop/1.0 (Ubuntu)"), false),
+    for (session, (signed_in, user_agent, address, current)) in sessions.iter().zip([
+        (&third, json!(null), json!(null), false),
+        (&second, json!(&"Phone ".repeat(100)[..200]), json!("2001:db8:1:2::"), true),
+        (&first, json!("Laptop/1.0 (Ubuntu)"), json!(null), false),
     ]) {
         assert_eq!(session["id"], json!(verified(&bed, signed_in).await.sid), "the newest first");
         assert_eq!((&session["user_agent"], &session["current"]), (&user_agent, &json!(current)), "{session}");
+        assert_eq!(session["address"], address, "{session}");
         assert_eq!(session["created_at"], session["last_used_at"]);
-        assert_eq!(session.as_object().unwrap().len(), 6, "nothing else is told: {session}");
+        assert_eq!(session.as_object().unwrap().len(), 7, "nothing else is told: {session}");
     }
 }
 

@@ -1,6 +1,6 @@
 use nats::{
     contracts::user::UserSessionEnded,
-    identity::{Identity, Role},
+    identity::{Identity, Permissions, Role},
 };
 use serde_json::json;
 use stack::bed::{Answer, Client};
@@ -87,7 +87,8 @@ async fn bad_input_is_pointed_at_and_changes_nothing() {
     }
     change(&bed.nobody(), PASSWORD, NEW).await.problem("unauthenticated", "");
     change(&bed.customer(), PASSWORD, NEW).await.problem("not_found", "");
-    let key = Identity { user: user_of(&ada), session: None, roles: vec![Role::Customer] };
+    let (user, roles) = (user_of(&ada), vec![Role::CUSTOMER]);
+    let key = Identity { user, session: None, roles, permissions: Permissions::default() };
     change(&bed.client_of(key), PASSWORD, NEW).await.problem("conflict", "");
     assert_eq!(login(&bed, "ada@example.com", PASSWORD).await.status, 200);
 }

@@ -1,5 +1,5 @@
 use nats::{
-    contracts::user::{GetUserDetails, Unknown, UserDetails},
+    contracts::user::{GetUserDetails, Preferences, Unknown, UserDetails},
     invoke::CallError,
     types::{Locale, UserId},
 };
@@ -12,7 +12,10 @@ async fn other_services_learn_how_to_write_to_somebody() {
     let user_id = user_of(&register(&bed, "ada@example.com").await);
     let details = bed.call(&GetUserDetails { user_id }).await.expect("details");
     let (email, name) = ("ada@example.com".parse().unwrap(), "Ada Lovelace".to_owned());
-    assert_eq!(details, UserDetails { user_id, email, name, locale: Locale::default() });
+    assert_eq!(
+        details,
+        UserDetails { user_id, email, name, locale: Locale::default(), preferences: Preferences::default() }
+    );
     let unknown = bed.call(&GetUserDetails { user_id: UserId::new() }).await;
     assert!(matches!(unknown, Err(CallError::Refused(Unknown::Unknown))), "{unknown:?}");
 }

@@ -1,5 +1,5 @@
 use nats::{
-    contracts::user::{GrantRole, Unknown},
+    contracts::user::{CannotGrant, GrantRole},
     identity::Role,
     invoke::CallError,
 };
@@ -12,13 +12,13 @@ async fn a_role_is_added_once() {
     let (bed, _running) = start().await;
     let user = user_of(&register(&bed, "ada@example.com").await);
     let email = || "ADA@example.com".parse().unwrap();
-    for role in [Role::Staff, Role::Staff, Role::Customer, Role::Admin] {
+    for role in [Role::STAFF, Role::STAFF, Role::CUSTOMER, Role::ADMIN] {
         let granted = bed.call(&GrantRole { email: email(), role }).await.expect("granted");
         assert_eq!(granted.user_id, user);
     }
     let answer = login(&bed, "ada@example.com", PASSWORD).await;
     assert_eq!(answer.at("/user/roles"), &json!(["customer", "staff", "admin"]));
-    assert_eq!(verified(&bed, &answer).await.roles, [Role::Customer, Role::Staff, Role::Admin]);
+    assert_eq!(verified(&bed, &answer).await.roles, [Role::CUSTOMER, Role::STAFF, Role::ADMIN]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +27,7 @@ async fn two_grants_at_once_are_both_there() {
     register(&bed, "ada@example.com").await;
     let email = || "ada@example.com".parse().unwrap();
     let (staff, admin) =
-        (GrantRole { email: email(), role: Role::Staff }, GrantRole { email: email(), role: Role::Admin });
+        (GrantRole { email: email(), role: Role::STAFF }, GrantRole { email: email(), role: Role::ADMIN });
     let (one, other) = tokio::join!(bed.call(&staff), bed.call(&admin));
     assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
     let roles = login(&bed, "ada@example.com", PASSWORD).await.at("/user/roles").clone();
@@ -37,6 +37,6 @@ async fn two_grants_at_once_are_both_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_address_is_refused() {
     let (bed, _running) = start().await;
-    let answer = bed.call(&GrantRole { email: "nobody@example.com".parse().unwrap(), role: Role::Admin }).await;
-    assert!(matches!(answer, Err(CallError::Refused(Unknown::Unknown))), "{answer:?}");
+    let answer = bed.call(&GrantRole { email: "nobody@example.com".parse().unwrap(), role: Role::ADMIN }).await;
+    assert!(matches!(answer, Err(CallError::Refused(CannotGrant::UnknownUser))), "{answer:?}");
 }
