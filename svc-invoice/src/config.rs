@@ -52,6 +52,7 @@ impl Shop {
             contact: None,
             vat_id: Some(value(settings, "SELLER_VAT_ID", "DE301245678")?),
             tax_number: Some(value(settings, "SELLER_TAX_NUMBER", "27/123/45678")?),
+            legal_id: None,
             registration: Some(registration),
             email: Some(value(settings, "SELLER_EMAIL", "billing@argosy.example")?),
             phone: Some(value(settings, "SELLER_PHONE", "+49 40 5550 100")?),

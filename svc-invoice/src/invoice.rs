@@ -5,6 +5,8 @@
 
 pub mod api;
 pub(crate) mod audit;
+pub(crate) mod codes;
+pub(crate) mod company;
 pub mod content;
 pub(crate) mod day;
 pub mod identifiers;
@@ -27,7 +29,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
-    identity::Identity,
+    identity::{InvoicesRead, OwnerOr},
     problem::Problem,
     types::{Currency, InvoiceId, Money, OrderId, Totals, UserId},
 };
@@ -37,7 +39,7 @@ use self::{
     identifiers::Series,
     values::{InvoiceState, InvoiceType},
 };
-use crate::schema::invoice;
+use crate::{Invoices, schema::invoice};
 
 /// A row of `invoice`.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -84,17 +86,19 @@ impl Invoice {
         invoice::table.find(id).select(Self::as_select()).first(connection).await.optional()
     }
 
-    /// The invoice with this id, if `identity` may see it.
+    /// The invoice with this id, if `caller` may see it.
     ///
     /// # Errors
     /// `not_found` when it does not exist or is someone else's.
     pub(crate) async fn visible(
-        connection: &mut AsyncPgConnection,
-        identity: &Identity,
+        invoices: &Invoices,
+        caller: &OwnerOr<InvoicesRead>,
         id: InvoiceId,
     ) -> Result<Self, Problem> {
-        let found = Self::find(connection, id).await?.filter(|invoice| identity.may_see(invoice.user_id));
-        found.ok_or_else(|| Problem::not_found("invoice"))
+        let found = Self::find(&mut *invoices.database.connection().await?, id).await?;
+        let invoice = found.ok_or_else(|| Problem::not_found("invoice"))?;
+        let readable = company::may_read(invoices, caller.identity(), &invoice).await?;
+        if readable { Ok(invoice) } else { Err(Problem::not_found("invoice")) }
     }
 
     /// The invoice with this id, locked until the transaction ends.

@@ -16,7 +16,7 @@ use nats::{
     contracts::{
         invoice::{AuditInvoices, DOCUMENTS, GetInvoiceMail, InvoiceIssued, InvoiceRendered, InvoiceUploaded, UPLOADS},
         order::{GetOrder, OrderConfirmed},
-        user::GetUserDetails,
+        user::{GetUserDetails, company::GetCompanyMembership},
     },
     database::Database,
     invoke::Caller,
@@ -37,6 +37,7 @@ pub fn service() -> Service<Invoices> {
         .answer::<AuditInvoices, _>(invoice::audit::audit_invoices)
         .calls::<GetOrder>()
         .calls::<GetUserDetails>()
+        .calls::<GetCompanyMembership>()
         .publishes::<InvoiceUploaded>()
         .publishes::<InvoiceIssued>()
         .publishes::<InvoiceRendered>()

@@ -3,13 +3,18 @@
 //! | setting | meaning | when unset |
 //! |---|---|---|
 //! | `WEASYPRINT` | the WeasyPrint program, a path or a name on `PATH` | `weasyprint` |
-//! | `RENDER_CONCURRENCY` | documents that one instance renders at once | 2 |
+//! | `RENDERER` | `forkserver`, or `cli` for a run of the program per document, four times slower | `forkserver` |
+//! | `RENDER_CONCURRENCY` | documents that one instance renders at once; each takes some 60 MB | 2 |
 //! | `RENDER_DEADLINE_S` | seconds that one attempt at a document may take | 20 |
+//! | `RENDER_MEMORY_MB` | address space of one document | 1024 |
+//! | `SELLER_COLOR`, `SELLER_ACCENT_COLOR` | the colors of all documents, as `#12304f` | the shop's blue and green |
+//! | `SELLER_LOGO_PATH` | a file in SVG, PNG or JPEG of 256 KiB at most, for the invoices of orders | the shop's mark and name |
 //!
 //! Trap: the table `document` is the queue. Issuing an invoice only wakes the worker; what an instance had begun when it
 //! died is found by the others once its lease has run out.
 
 pub(crate) mod link;
+mod make;
 pub(crate) mod restore;
 pub(crate) mod work;
 
@@ -28,7 +33,13 @@ use nats::{
 };
 
 use crate::{
-    document::{Renderer, RendererSettings, Templates, format::Conventions},
+    document::{
+        Renderer, RendererSettings, TemplateError, Templates,
+        format::Conventions,
+        labels::Language,
+        render::BackEnd,
+        theme::{Logo, Theme},
+    },
     invoice::{
         Invoice,
         values::{DocumentFormat, DocumentState, InvoiceType},
@@ -56,11 +67,15 @@ impl Press {
         let program = settings.get("WEASYPRINT")?.unwrap_or_else(|| "weasyprint".to_owned());
         let concurrency = settings.parse("RENDER_CONCURRENCY", 2_usize)?.max(1);
         let deadline = Duration::from_secs(settings.parse("RENDER_DEADLINE_S", 20_u64)?.max(1));
-        let templates = Templates::new().map_err(|error| StartError::Other(error.to_string()))?;
+        let wrong = |error: TemplateError| StartError::Other(error.to_string());
+        let templates = Templates::themed(&theme(settings)?).map_err(wrong)?;
         let renderer = Renderer::new(RendererSettings {
+            back_end: settings.parse("RENDERER", BackEnd::default())?,
             concurrency,
             deadline,
-            max_html_bytes: LARGEST_PAGE,
+            max_page_bytes: LARGEST_PAGE,
+            warm_up: templates.specimen().map_err(wrong)?,
+            memory: settings.parse("RENDER_MEMORY_MB", 1024_u64)?.clamp(256, 1 << 20) << 20,
             ..RendererSettings::new(program)
         });
         Ok(Self { templates: Arc::new(templates), renderer, queue: Queue::new(concurrency) })
@@ -76,6 +91,21 @@ impl Press {
             }
         });
     }
+}
+
+/// How the documents look.
+fn theme(settings: &Settings) -> Result<Theme, StartError> {
+    let usual = Theme::default();
+    let logo = |path: String| {
+        let wrong = |error: String| StartError::Other(format!("setting SELLER_LOGO_PATH, {path}: {error}"));
+        let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        Logo::new(&bytes).map_err(wrong)
+    };
+    Ok(Theme {
+        brand: settings.parse("SELLER_COLOR", usual.brand)?,
+        accent: settings.parse("SELLER_ACCENT_COLOR", usual.accent)?,
+        logo: settings.get("SELLER_LOGO_PATH")?.map(logo).transpose()?,
+    })
 }
 
 /// A row of `document`.
@@ -135,10 +165,12 @@ impl Document {
     }
 }
 
-/// `Rechnung-A-2026-000001.pdf`, in the language of the invoice.
+/// `Rechnung-A-2026-000001.pdf`, in the language of the invoice, if that is written in Latin letters: the others would be
+/// underscores.
 fn file_name(invoice: &Invoice, format: DocumentFormat) -> String {
     let written = Conventions::of(invoice.data.locale.as_str());
-    let labels = written.labels();
+    let latin = written.labels().invoice.starts_with(|letter: char| letter.is_ascii());
+    let labels = if latin { written.labels() } else { Language::En.labels() };
     let heading = match invoice.kind {
         InvoiceType::Invoice => &labels.invoice,
         InvoiceType::CreditNote => &labels.credit_note,

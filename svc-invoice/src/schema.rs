@@ -59,5 +59,12 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    invoice_company (invoice_id) {
+        invoice_id -> Uuid,
+        company_id -> Uuid,
+    }
+}
+
 diesel::joinable!(document -> invoice (invoice_id));
-diesel::allow_tables_to_appear_in_same_query!(invoice, document, document_link);
+diesel::allow_tables_to_appear_in_same_query!(invoice, document, document_link, invoice_company);

@@ -9,7 +9,7 @@ use std::{
 use nats::{
     contracts::{
         order::{GetOrder, OrderConfirmed, OrderDetails, OrderLine},
-        user::{GetUserDetails, UserDetails},
+        user::{GetUserDetails, Preferences, UserDetails},
     },
     service::Running,
     types::{Currency, Money, OrderId, TaxCategory, UserId},
@@ -54,12 +54,19 @@ pub(crate) async fn issued(bed: &Bed, client: &Client, id: &str) -> Value {
     .await
 }
 
-/// The invoice once its document is in `state`; rendering may take long where many tests run.
+/// The invoice once its document, the only one, is in `state`.
 pub(crate) async fn document(client: &Client, id: &str, state: &str) -> Value {
-    let what = format!("the document of {id} is {state}");
+    format(client, id, "pdf", state).await
+}
+
+/// The invoice once its document of this format is in `state`; rendering may take long where many tests run.
+pub(crate) async fn format(client: &Client, id: &str, format: &str, state: &str) -> Value {
+    let what = format!("the {format} of {id} is {state}");
     let found = stack::wait::wait_for(&what, Duration::from_secs(180), || async {
         let answer = client.get(&format!("/v1/invoices/{id}")).send().await;
-        Ok::<_, String>((answer.json["documents"][0]["state"] == state).then_some(answer.json))
+        let documents = answer.json["documents"].as_array().cloned().unwrap_or_default();
+        let there = documents.iter().any(|document| document["format"] == format && document["state"] == state);
+        Ok::<_, String>(there.then_some(answer.json))
     });
     found.await.unwrap()
 }
@@ -93,6 +100,7 @@ pub(crate) fn order(user_id: UserId) -> OrderDetails {
         shipping_tax_rate: "19".to_owned(),
         tax_total: eur(2502),
         total: eur(15672),
+        company: None,
     }
 }
 
@@ -111,6 +119,7 @@ pub(crate) async fn knows_users(bed: &Bed, locale: &'static str) {
             email: "owner@example.com".parse().unwrap(),
             name: "Olga Owner".to_owned(),
             locale: locale.parse().unwrap(),
+            preferences: Preferences::default(),
         })
     })
     .await;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod document_link;
+mod formats;
 mod get_invoice;
 mod issue_order;
 mod issue_uploaded;

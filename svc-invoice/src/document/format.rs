@@ -1,5 +1,8 @@
 //! Numbers, money, percentages and dates as people of a country write them.
 //!
+//! A table of our own: what an invoice needs of a locale is seven choices, and a library's data would be many times the
+//! size of this program's templates.
+//!
 //! The trap: the blanks are no-break spaces (U+00A0, in French numbers U+202F) and the minus is U+2212, as typography
 //! wants it. Whoever searches the page for `1.234,56 €` with a plain blank finds nothing; in a PDF's text it depends
 //! on the font and on the program that reads it, so there compare with blanks made equal.
@@ -48,6 +51,8 @@ enum DateStyle {
     DayMonth,
     /// Nov 20, 2026
     MonthDay,
+    /// 2026年11月20日
+    YearFirst,
 }
 
 impl Conventions {
@@ -60,6 +65,9 @@ impl Conventions {
             (Language::Fr, _) => (",", NNBSP, 4, Side::After, "\u{202f}%", DateStyle::Slashes),
             (Language::Es, "MX") => (".", ",", 4, Side::Before, "%", DateStyle::Slashes),
             (Language::Es, _) => (",", ".", 5, Side::After, "\u{a0}%", DateStyle::Slashes),
+            // Figures in Latin digits, as invoices between countries have them.
+            (Language::Ar, _) => (".", ",", 4, Side::After, "%", DateStyle::DayMonth),
+            (Language::Ja | Language::Zh, _) => (".", ",", 4, Side::Before, "%", DateStyle::YearFirst),
             (Language::En, "US") => (".", ",", 4, Side::Before, "%", DateStyle::MonthDay),
             (Language::En, _) => (".", ",", 4, Side::Before, "%", DateStyle::DayMonth),
         };
@@ -71,6 +79,11 @@ impl Conventions {
     /// The tag for `<html lang>`: a language that the labels really have.
     pub fn tag(&self) -> &str {
         &self.tag
+    }
+
+    /// What stands between the whole and its fraction.
+    pub const fn decimal_sign(&self) -> &'static str {
+        self.decimal
     }
 
     /// The labels of the language.
@@ -100,12 +113,12 @@ impl Conventions {
 
     /// An amount as a plain number; `None` when the exponent is none that a currency can have.
     pub fn amount(&self, amount: &Amount) -> Option<String> {
-        Some(self.number(decimal(amount)?, u32::from(amount.exponent)))
+        Some(self.number(amount.major()?, u32::from(amount.exponent)))
     }
 
     /// An amount with its currency: `1.234,56 €`, `€1,234.56`.
     pub fn money(&self, amount: &Amount) -> Option<String> {
-        let value = decimal(amount)?;
+        let value = amount.major()?;
         let digits = self.number(value.abs(), u32::from(amount.exponent));
         let sign = if value.is_sign_negative() && !value.is_zero() { MINUS } else { "" };
         let symbol = self.symbol(&amount.currency);
@@ -130,6 +143,7 @@ impl Conventions {
             DateStyle::Dots => format!("{day:02}.{month:02}.{year}"),
             DateStyle::Slashes => format!("{day:02}/{month:02}/{year}"),
             DateStyle::DayMonth => format!("{day}{NBSP}{}{NBSP}{year}", name()),
+            DateStyle::YearFirst => format!("{year}年{month}月{day}日"),
             DateStyle::MonthDay => format!("{}{NBSP}{day},{NBSP}{year}", name()),
         }
     }
@@ -153,7 +167,8 @@ impl Conventions {
         match (currency, self.language, self.tag.as_str()) {
             ("EUR", ..) => "€",
             ("GBP", ..) => "£",
-            ("JPY", ..) => "¥",
+            ("JPY", Language::Zh, _) => "JP¥",
+            ("JPY", ..) | ("CNY", Language::Zh, _) => "¥",
             ("USD", Language::De, _) | ("USD", _, "en-US") => "$",
             ("USD", Language::Fr, _) => "$US",
             ("USD", ..) => "US$",
@@ -161,11 +176,6 @@ impl Conventions {
             _ => currency,
         }
     }
-}
-
-/// The amount in major units.
-fn decimal(amount: &Amount) -> Option<Decimal> {
-    Decimal::try_from_i128_with_scale(i128::from(amount.minor), u32::from(amount.exponent)).ok()
 }
 
 /// Language and upper-case country of a tag such as `de-DE`, `de_AT.UTF-8` or `zh-Hans-CN`.
@@ -207,6 +217,10 @@ mod tests {
         assert_eq!(money("en-US", 123_456, "USD", 2), "$1,234.56");
         assert_eq!(money("en-GB", 123_456, "USD", 2), "US$1,234.56");
         assert_eq!(money("fr-FR", 100, "USD", 2), "1,00\u{a0}$US");
+        assert_eq!(money("ar-AE", 123_456, "AED", 2), "1,234.56\u{a0}AED");
+        assert_eq!(money("ja-JP", 123_456, "JPY", 0), "¥123,456");
+        assert_eq!(money("zh-CN", 123_456, "CNY", 2), "¥1,234.56");
+        assert_eq!(money("zh-CN", 123_456, "JPY", 0), "JP¥123,456");
     }
 
     #[test]
@@ -243,6 +257,9 @@ mod tests {
         assert_eq!(written("es-ES"), "09/11/2026");
         assert_eq!(written("en-GB"), "9\u{a0}Nov\u{a0}2026");
         assert_eq!(written("en-US"), "Nov\u{a0}9,\u{a0}2026");
+        assert_eq!(written("ar"), "9\u{a0}نوفمبر\u{a0}2026");
+        assert_eq!(written("ja-JP"), "2026年11月9日");
+        assert_eq!(written("zh"), "2026年11月9日");
         let rate: Decimal = "5.50".parse().unwrap();
         assert_eq!(Conventions::of("fr-FR").percent(rate), "5,5\u{202f}%");
         assert_eq!(Conventions::of("en").percent(rate), "5.5%");

@@ -4,6 +4,7 @@
 //! ledger cannot disagree; a page that recalculated would one day show another cent.
 
 use chrono::NaiveDate;
+use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 /// What kind of document it is (UNTDID 1001).
@@ -18,6 +19,17 @@ pub enum Kind {
     /// 384: an invoice that replaces a wrong one.
     #[serde(rename = "384")]
     Corrected,
+}
+
+impl Kind {
+    /// The code of UNTDID 1001.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Invoice => "380",
+            Self::CreditNote => "381",
+            Self::Corrected => "384",
+        }
+    }
 }
 
 /// Whose mark stands at the head of the page.
@@ -42,6 +54,14 @@ pub struct Amount {
     pub exponent: u8,
 }
 
+impl Amount {
+    /// The amount in major units, with exactly the currency's digits; `None` when the exponent is none that a currency
+    /// can have.
+    pub fn major(&self) -> Option<Decimal> {
+        Decimal::try_from_i128_with_scale(i128::from(self.minor), u32::from(self.exponent)).ok()
+    }
+}
+
 /// Seller, buyer or consignee.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(default)]
@@ -52,6 +72,8 @@ pub struct Party {
     pub vat_id: Option<String>,
     /// National tax number, for sellers without a VAT identifier.
     pub tax_number: Option<String>,
+    /// Number in the register of companies.
+    pub legal_id: Option<String>,
     /// Entry in the commercial register and whatever else law wants at the foot: `Amtsgericht Hamburg, HRB 12345`.
     pub registration: Option<String>,
     /// E-mail address.
@@ -60,8 +82,18 @@ pub struct Party {
     pub phone: Option<String>,
     /// Web address, for display.
     pub website: Option<String>,
-    /// Postal lines below the name and above the country; [`postal_lines`] makes them from parts.
+    /// A person or department there.
+    pub contact: Option<String>,
+    /// Postal lines below the name and above the country; [`postal_lines`] makes them from the parts that follow.
     pub address: Vec<String>,
+    /// Street and house number, floor, care of.
+    pub street: Vec<String>,
+    /// Town.
+    pub city: Option<String>,
+    /// Postal code.
+    pub postal_code: Option<String>,
+    /// State or province.
+    pub region: Option<String>,
     /// ISO 3166-1 alpha-2.
     pub country: String,
 }
@@ -73,6 +105,18 @@ pub struct Adjustment {
     pub reason: Option<String>,
     /// How much, without VAT.
     pub amount: Amount,
+    /// Its tax; that of a line has the line's.
+    #[serde(default)]
+    pub tax: Option<Tax>,
+}
+
+/// A tax category with its rate.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Tax {
+    /// UNTDID 5305: S, Z, E, AE, K, G, O.
+    pub category: String,
+    /// Percent, decimal number: `19`, `5.5`.
+    pub rate: String,
 }
 
 /// One thing sold.
@@ -90,6 +134,9 @@ pub struct Line {
     pub unit: String,
     /// Decimal number in major units; may have more places than the currency.
     pub unit_price: String,
+    /// How many units the price is for, decimal number; one, when it is not said.
+    #[serde(default)]
+    pub price_base_quantity: Option<String>,
     /// Taken off this line.
     #[serde(default)]
     pub allowances: Vec<Adjustment>,
@@ -118,6 +165,9 @@ pub struct TaxGroup {
     /// Why no tax is due; without it the page gives the usual sentence of the category.
     #[serde(default)]
     pub exemption_reason: Option<String>,
+    /// The same as a code (VATEX).
+    #[serde(default)]
+    pub exemption_code: Option<String>,
 }
 
 /// The sums of the document (EN 16931 BG-22).
@@ -125,6 +175,12 @@ pub struct TaxGroup {
 pub struct Totals {
     /// Sum of the lines' net amounts (BT-106).
     pub lines: Amount,
+    /// Sum of what is taken off the whole (BT-107).
+    #[serde(default)]
+    pub allowances: Option<Amount>,
+    /// Sum of what is added to the whole (BT-108).
+    #[serde(default)]
+    pub charges: Option<Amount>,
     /// Net total: lines − allowances + charges (BT-109).
     pub net: Amount,
     /// VAT (BT-110).

@@ -5,12 +5,13 @@
 
 use serde::Serialize;
 
+use super::columns;
 use super::format::Conventions;
 use super::labels::Labels;
-use super::model::{Invoice, Kind, Letterhead, Line, Party};
+use super::model::{Invoice, Kind, Letterhead, Party};
 use super::sums;
 pub use super::written::ViewError;
-use super::written::{adjustment, clean, number, plain, text};
+use super::written::{clean, text};
 
 /// A name and its value.
 #[derive(Debug, Serialize)]
@@ -53,14 +54,22 @@ pub struct LineView {
     pub description: Option<String>,
     /// Quantity without its unit.
     pub quantity: String,
+    /// The digits that it has less than the longest: room for them keeps the decimal signs in line.
+    pub quantity_rest: Option<String>,
     /// Unit.
     pub unit: String,
     /// Price of one, as a plain number.
     pub unit_price: String,
+    /// The digits that it has less than the longest.
+    pub price_rest: Option<String>,
+    /// For how many units the price is, unless for one: `/ 100 pcs`.
+    pub price_for: Option<String>,
     /// VAT rate.
     pub tax: String,
     /// Net amount, as a plain number.
     pub net: String,
+    /// What the lines come to so far, for the page break that may follow; none after the last.
+    pub carried: Option<String>,
     /// Allowances and charges of the line.
     pub adjustments: Vec<Fact>,
 }
@@ -90,6 +99,8 @@ pub struct PaymentView {
 pub struct InvoiceView {
     /// `<html lang>`.
     pub lang: String,
+    /// `<html dir>`.
+    pub dir: &'static str,
     /// `invoice` or `credit-note`, for the style sheet.
     pub class: &'static str,
     /// The document's name and number, for the title bar.
@@ -102,8 +113,9 @@ pub struct InvoiceView {
     pub issued: String,
     /// The page's words.
     pub labels: &'static Labels,
-    /// The shop's mark stands beside the name.
-    pub mark: bool,
+    /// The shop's mark stands beside the name, or in its place.
+    #[serde(skip)]
+    pub has_mark: bool,
     /// The seller's name is too long for the size that a name is set in.
     pub long_name: bool,
     /// Fold marks as in DIN 5008, for countries that use it.
@@ -154,16 +166,16 @@ impl InvoiceView {
         let number = clean(&invoice.number);
         let home = invoice.seller.country.as_str();
         let seller = party(&invoice.seller, labels, home, true);
-        let lines = invoice.lines.iter().enumerate();
         Ok(Self {
             lang: write.tag().to_owned(),
+            dir: write.language.direction(),
             class,
             title: format!("{heading} {number}"),
             heading: heading.clone(),
             number,
             issued: invoice.issue_date.to_string(),
             labels,
-            mark: invoice.letterhead == Letterhead::Argosy,
+            has_mark: invoice.letterhead == Letterhead::Argosy,
             long_name: seller.name.chars().count() > 44,
             fold_marks: matches!(home, "DE" | "AT"),
             return_address: std::iter::once(&seller.name)
@@ -175,7 +187,7 @@ impl InvoiceView {
             ship_to: invoice.ship_to.as_ref().map(|ship_to| party(ship_to, labels, home, false)),
             facts: facts(invoice, &write),
             amount_label: labels.amount_in.replace("{currency}", &clean(&invoice.totals.due.currency)),
-            lines: lines.map(|(index, row)| line(index, row, &write)).collect::<Result<_, _>>()?,
+            lines: columns::lines(invoice, &write)?,
             taxes: sums::taxes(invoice, &write)?,
             notices: sums::notices(invoice, labels),
             sums: sums::rows(invoice, &write)?,
@@ -226,27 +238,4 @@ fn facts(invoice: &Invoice, write: &Conventions) -> Vec<Fact> {
     .into_iter()
     .filter_map(|(label, value)| value.map(|value| Fact::new(label, value)))
     .collect()
-}
-
-fn line(index: usize, line: &Line, write: &Conventions) -> Result<LineView, ViewError> {
-    let labels = write.labels();
-    let pointer = |field: &str| format!("/lines/{index}/{field}");
-    let places = u32::from(line.net.exponent);
-    let taken = line.allowances.iter().map(|item| (item, -1, &labels.allowance));
-    let added = line.charges.iter().map(|item| (item, 1, &labels.charge));
-    Ok(LineView {
-        position: index.saturating_add(1),
-        name: clean(&line.name),
-        sku: text(line.sku.as_deref()).map(|sku| format!("{} {sku}", labels.sku)),
-        description: text(line.description.as_deref()),
-        quantity: write.number(number(&line.quantity, || pointer("quantity"))?, 0),
-        unit: clean(labels.unit(&line.unit)),
-        unit_price: write.number(number(&line.unit_price, || pointer("unit_price"))?, places),
-        tax: write.percent(number(&line.tax_rate, || pointer("tax_rate"))?),
-        net: plain(&line.net, write, || pointer("net"))?,
-        adjustments: taken
-            .chain(added)
-            .map(|(item, sign, label)| adjustment(item, sign, label, write, || pointer("allowances")))
-            .collect::<Result<_, _>>()?,
-    })
 }

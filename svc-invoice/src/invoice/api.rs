@@ -5,9 +5,9 @@ use diesel_async::RunQueryDsl;
 use nats::{
     http::{Accepted, Body, File, Listed},
     idempotency::IdempotencyKey,
-    identity::{User, Visitor},
+    identity::{InvoicesRead, OwnerOr, User, Visitor},
     problem::Problem,
-    types::{Cursor, InvoiceId, Limit, OrderId, Page},
+    types::{CompanyId, Cursor, InvoiceId, Limit, OrderId, Page},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -16,7 +16,7 @@ use poem_openapi::{
 };
 
 use super::{
-    Invoice,
+    Invoice, company,
     content::InvoiceUpload,
     raw::Raw,
     resource::InvoiceResource,
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     Invoices,
     rendering::{Document, link, restore},
-    schema::invoice,
+    schema::{invoice, invoice_company},
 };
 
 #[derive(Tags)]
@@ -60,20 +60,27 @@ impl InvoiceApi {
 
     /// List invoices
     ///
-    /// Your own, newest first; for staff, everyone's.
+    /// Your own, newest first; with `company_id` those of a company you are in; everyone's for whoever may read those. A company
+    /// you are not in is `not_found`.
     #[oai(path = "/invoices", method = "get", operation_id = "list_invoices")]
     async fn list(
         &self,
         Data(invoices): Data<&Invoices>,
-        User(identity): User,
+        caller: OwnerOr<InvoicesRead>,
         /// Only those in this state.
         state: Query<Option<InvoiceState>>,
+        /// Only those of this company, whoever of its members ordered; for its members.
+        company_id: Query<Option<CompanyId>>,
         limit: Query<Limit>,
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<InvoiceSummary>, Problem> {
         let mut query = invoice::table.select(SummaryRow::as_select()).into_boxed();
-        if !identity.is_staff() {
-            query = query.filter(invoice::user_id.eq(identity.user));
+        if let Some(company) = company_id.0 {
+            company::may_list(invoices, caller.identity(), company).await?;
+            let theirs = invoice_company::table.filter(invoice_company::company_id.eq(company));
+            query = query.filter(invoice::id.eq_any(theirs.select(invoice_company::invoice_id)));
+        } else if !caller.reaches_all() {
+            query = query.filter(invoice::user_id.eq(caller.identity().user));
         }
         if let Some(state) = state.0 {
             query = query.filter(invoice::state.eq(state));
@@ -93,19 +100,19 @@ impl InvoiceApi {
     async fn get(
         &self,
         Data(invoices): Data<&Invoices>,
-        User(identity): User,
+        caller: OwnerOr<InvoicesRead>,
         id: Path<InvoiceId>,
     ) -> Result<Body<InvoiceResource>, Problem> {
+        let invoice = Invoice::visible(invoices, &caller, id.0).await?;
         let mut connection = invoices.database.connection().await?;
-        let invoice = Invoice::visible(&mut connection, &identity, id.0).await?;
         let documents = Document::of_invoice(&mut connection, invoice.id).await?;
         Ok(Body(InvoiceResource::of(invoice, documents)))
     }
 
     /// Download a document
     ///
-    /// The file, for the invoice's owner, for staff, and for whoever has a link with a token. A document that is not
-    /// rendered yet is a `conflict`.
+    /// The file, for the invoice's owner, for whoever holds `invoices:read`, and for whoever has a link with a token. A
+    /// document that is not rendered yet is a `conflict`.
     #[oai(path = "/invoices/:id/documents/:format", method = "get", operation_id = "get_invoice_document")]
     async fn document(
         &self,
@@ -119,9 +126,17 @@ impl InvoiceApi {
         let mut connection = invoices.database.connection().await?;
         let found = Invoice::find(&mut connection, id.0).await?;
         let invoice = found.ok_or_else(|| Problem::not_found("document"))?;
-        let own = identity.is_some_and(|identity| identity.may_see(invoice.user_id));
-        if !own && !link::opens(&mut connection, token.0.as_deref(), id.0, format.0).await? {
-            return Err(Problem::not_found("document"));
+        if !link::opens(&mut connection, token.0.as_deref(), id.0, format.0).await? {
+            // Not while svc-user may be asked.
+            drop(connection);
+            let readable = match identity {
+                Some(identity) => company::may_read(invoices, &identity, &invoice).await?,
+                None => false,
+            };
+            if !readable {
+                return Err(Problem::not_found("document"));
+            }
+            connection = invoices.database.connection().await?;
         }
         let document = Document::find(&mut connection, id.0, format.0).await?;
         // Not while it is looked for in the object store.
@@ -137,14 +152,16 @@ impl InvoiceApi {
     async fn of_order(
         &self,
         Data(invoices): Data<&Invoices>,
-        User(identity): User,
+        caller: OwnerOr<InvoicesRead>,
         id: Path<OrderId>,
     ) -> Result<Body<InvoiceResource>, Problem> {
+        let none = || Problem::not_found("invoice of this order");
+        let found = Invoice::of_order(&mut *invoices.database.connection().await?, id.0).await?;
+        let invoice = found.filter(Invoice::is_issued).ok_or_else(none)?;
+        if !company::may_read(invoices, caller.identity(), &invoice).await? {
+            return Err(none());
+        }
         let mut connection = invoices.database.connection().await?;
-        let found = Invoice::of_order(&mut connection, id.0).await?;
-        let invoice = found
-            .filter(|invoice| identity.may_see(invoice.user_id) && invoice.is_issued())
-            .ok_or_else(|| Problem::not_found("invoice of this order"))?;
         let documents = Document::of_invoice(&mut connection, invoice.id).await?;
         Ok(Body(InvoiceResource::of(invoice, documents)))
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     day::day,
-    identifiers::{Bic, Iban, PaymentMeansCode, Series, UnitCode, VatId},
+    identifiers::{Bic, ExemptionCode, Iban, PaymentMeansCode, Series, UnitCode, VatId},
     values::{DocumentFormat, InvoiceType},
 };
 
@@ -59,6 +59,9 @@ pub struct InvoiceParty {
     /// National tax number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tax_number: Option<Text<1, 40>>,
+    /// Number in the register of companies: what tells the seller apart where there is no VAT identifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legal_id: Option<Text<1, 64>>,
     /// Entry in the commercial register, and whatever else the law wants to be named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Name>,
@@ -73,6 +76,33 @@ pub struct InvoiceParty {
     pub website: Option<Words>,
     /// Where it is.
     pub address: InvoiceAddress,
+}
+
+/// Where the goods went.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct InvoiceDelivery {
+    /// To whom, when it was not the buyer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<Name>,
+    /// Where to.
+    pub address: InvoiceAddress,
+}
+
+/// Why no tax is due on a category.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct InvoiceExemption {
+    /// UNTDID 5305: `E`, `AE`, `K`, `G` or `O`; one that the invoice has.
+    pub tax_category: TaxCategory,
+    /// In words, in the language of the invoice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Text<1, 500>>,
+    /// As a code of the list VATEX.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<ExemptionCode>,
 }
 
 /// An allowance or a charge on one line; it has the line's tax.
@@ -122,8 +152,11 @@ pub struct InvoiceLine {
     #[serde(default = "UnitCode::piece")]
     #[oai(default = "UnitCode::piece")]
     pub unit: UnitCode,
-    /// Net price of one unit, in major units; not below zero.
+    /// Net price of one unit, or of `price_base_quantity` units, in major units; not below zero.
     pub unit_price: DecimalString,
+    /// How many units the price is for, a whole number: `100` for a price per hundred. One when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_base_quantity: Option<DecimalString>,
     /// UNTDID 5305.
     pub tax_category: TaxCategory,
     /// Percent: above 0 for `S`, 0 for all others.
@@ -159,6 +192,34 @@ pub struct PaymentMeans {
     pub reference: Option<Words>,
 }
 
+/// What the sender takes an invoice to come to, in major units. What differs from our own sums is refused, with both.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Object)]
+#[serde(deny_unknown_fields)]
+#[oai(deny_unknown_fields, skip_serializing_if_is_none)]
+pub struct ExpectedTotals {
+    /// Sum of the lines.
+    #[serde(default)]
+    pub line_total: Option<DecimalString>,
+    /// Sum of the document's allowances.
+    #[serde(default)]
+    pub allowance_total: Option<DecimalString>,
+    /// Sum of the document's charges.
+    #[serde(default)]
+    pub charge_total: Option<DecimalString>,
+    /// Total without tax.
+    #[serde(default)]
+    pub tax_exclusive: Option<DecimalString>,
+    /// Total of the tax.
+    #[serde(default)]
+    pub tax_total: Option<DecimalString>,
+    /// Total with tax.
+    #[serde(default)]
+    pub tax_inclusive: Option<DecimalString>,
+    /// What is left to pay.
+    #[serde(default)]
+    pub due: Option<DecimalString>,
+}
+
 /// An invoice to be numbered and rendered.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Object)]
 #[serde(deny_unknown_fields)]
@@ -192,6 +253,9 @@ pub struct InvoiceUpload {
     pub seller: InvoiceParty,
     /// Who pays.
     pub buyer: InvoiceParty,
+    /// Where the goods went, when not to the buyer.
+    #[serde(default)]
+    pub ship_to: Option<InvoiceDelivery>,
     /// What was sold.
     #[oai(validator(min_items = 1, max_items = 1000))]
     pub lines: Vec<InvoiceLine>,
@@ -203,6 +267,13 @@ pub struct InvoiceUpload {
     #[serde(default)]
     #[oai(default, validator(max_items = 50))]
     pub charges: Vec<InvoiceAdjustment>,
+    /// Why no tax is due, where the usual sentence of the category does not say it.
+    #[serde(default)]
+    #[oai(default, validator(max_items = 5))]
+    pub exemptions: Vec<InvoiceExemption>,
+    /// What it comes to, for us to check.
+    #[serde(default)]
+    pub totals: Option<ExpectedTotals>,
     /// Terms of payment, in words.
     #[serde(default)]
     pub payment_terms: Option<Text<1, 1000>>,
@@ -239,12 +310,18 @@ pub struct Content {
     pub seller: InvoiceParty,
     /// Who pays.
     pub buyer: InvoiceParty,
+    /// Where the goods went, when not to the buyer.
+    #[serde(default)]
+    pub ship_to: Option<InvoiceDelivery>,
     /// What was sold.
     pub lines: Vec<InvoiceLine>,
     /// Taken off the whole.
     pub allowances: Vec<InvoiceAdjustment>,
     /// Added to the whole.
     pub charges: Vec<InvoiceAdjustment>,
+    /// Why no tax is due.
+    #[serde(default)]
+    pub exemptions: Vec<InvoiceExemption>,
     /// The day of the supply.
     pub delivery_date: Option<NaiveDate>,
     /// Terms of payment, in words.
@@ -272,9 +349,11 @@ impl From<InvoiceUpload> for Content {
             due_date: upload.due_date,
             seller: upload.seller,
             buyer: upload.buyer,
+            ship_to: upload.ship_to,
             lines: upload.lines,
             allowances: upload.allowances,
             charges: upload.charges,
+            exemptions: upload.exemptions,
             delivery_date: upload.delivery_date,
             payment_terms: upload.payment_terms,
             payment_means: upload.payment_means,

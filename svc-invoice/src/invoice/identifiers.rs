@@ -3,7 +3,8 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use diesel::{deserialize::FromSqlRow, expression::AsExpression, sql_types};
-use nats::types::{CountryCode, Invalid, StringType, string_schema};
+pub use nats::types::VatId;
+use nats::types::{Invalid, StringType, string_schema};
 use poem_openapi::registry::MetaSchema;
 
 macro_rules! identifier {
@@ -50,12 +51,6 @@ identifier! {
 }
 
 identifier! {
-    /// A VAT identifier with its country's prefix (EN 16931 BT-31, BR-CO-9); blanks are taken out.
-    VatId, "a VAT identifier: the country's two letters and 2 to 13 letters or digits",
-    "^[A-Z]{2}[0-9A-Z+*]{2,13}$", "DE123456789", vat_id
-}
-
-identifier! {
     /// A unit of measure (UN/ECE Recommendation 20 and 21).
     UnitCode, "a unit code of UN/ECE Rec 20: 2 or 3 upper-case letters or digits",
     "^[0-9A-Z]{2,3}$", "C62", unit
@@ -64,6 +59,11 @@ identifier! {
 identifier! {
     /// How is paid (UNTDID 4461).
     PaymentMeansCode, "a payment means code of UNTDID 4461", "^([0-9]{1,2}|ZZZ)$", "58", payment_means
+}
+
+identifier! {
+    /// Why no VAT is due (VATEX).
+    ExemptionCode, "a code of the list VATEX", "^VATEX-[A-Z]{2}-[0-9A-Z-]{1,24}$", "VATEX-EU-AE", exemption
 }
 
 identifier! {
@@ -102,15 +102,6 @@ fn compact(text: &str) -> Option<String> {
     (text.len() <= 64).then(compact)
 }
 
-fn vat_id(text: &str) -> Option<String> {
-    let id = compact(text)?;
-    let (country, rest) = id.split_at_checked(2)?;
-    // Greece and Northern Ireland have prefixes of their own.
-    let known = matches!(country, "EL" | "XI") || country.parse::<CountryCode>().is_ok();
-    let sign = |letter: u8| letter.is_ascii_digit() || letter.is_ascii_uppercase() || matches!(letter, b'+' | b'*');
-    (known && (2..=13).contains(&rest.len()) && rest.bytes().all(sign)).then_some(id)
-}
-
 fn unit(text: &str) -> Option<String> {
     let sign = |letter: u8| letter.is_ascii_digit() || letter.is_ascii_uppercase();
     ((2..=3).contains(&text.len()) && text.bytes().all(sign)).then(|| text.to_owned())
@@ -119,6 +110,13 @@ fn unit(text: &str) -> Option<String> {
 fn payment_means(text: &str) -> Option<String> {
     let number = (1..=2).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit());
     (number || text == "ZZZ").then(|| text.to_owned())
+}
+
+fn exemption(text: &str) -> Option<String> {
+    let (country, reason) = text.strip_prefix("VATEX-")?.split_once('-')?;
+    let sign = |sign: u8| sign.is_ascii_digit() || sign.is_ascii_uppercase() || sign == b'-';
+    let country = country.len() == 2 && country.bytes().all(|letter| letter.is_ascii_uppercase());
+    (country && (1..=24).contains(&reason.len()) && reason.bytes().all(sign)).then(|| text.to_owned())
 }
 
 fn iban(text: &str) -> Option<String> {

@@ -5,10 +5,7 @@ use diesel::{ExpressionMethods, QueryDsl, insert_into};
 use diesel_async::RunQueryDsl;
 use nats::{consume::Failure, contracts::invoice::InvoiceIssued, database::Tx, telemetry::Trace};
 
-use super::{
-    Invoice, series,
-    values::{DocumentFormat, DocumentState, InvoiceState},
-};
+use super::{Invoice, series, values::InvoiceState};
 use crate::{
     Invoices,
     schema::{document, invoice},
@@ -45,18 +42,9 @@ pub(crate) async fn issue(
         .formats
         .iter()
         .map(|format| {
-            // A format that cannot be made is settled from the beginning: the invoice says so, the others go on.
-            let refused = (!format.is_supported()).then(|| {
-                format!("`{format}` documents cannot be made yet; those that can: {}.", DocumentFormat::supported())
-            });
-            let state = if refused.is_some() { DocumentState::Failed } else { DocumentState::Queued };
-            let due = refused.is_none().then(Utc::now);
             (
                 document::invoice_id.eq(draft.id),
                 document::format.eq(*format),
-                document::state.eq(state),
-                document::error.eq(refused),
-                document::next_attempt_at.eq(due),
                 document::traceparent.eq(trace.traceparent()),
                 document::request_id.eq(trace.request_id()),
             )

@@ -10,19 +10,21 @@ use nats::{
     consume::{Failure, Received},
     contracts::{
         order::{GetOrder, OrderConfirmed, OrderDetails, OrderLine},
-        user::GetUserDetails,
+        user::{GetUserDetails, company::CompanyBuyer},
     },
     database::Tx,
     invoke::CallError,
     types::{
-        Adjustment, DecimalString, Invalid, InvoiceId, Line, Locale, Money, Name, TaxCategory, TaxRate, Text, Totals,
-        UserId,
+        Address, Adjustment, DecimalString, Invalid, InvoiceId, Line, Locale, Money, Name, TaxCategory, TaxRate, Text,
+        Totals,
     },
 };
 
 use super::{
-    Invoice, NewInvoice,
-    content::{Content, InvoiceAddress, InvoiceAdjustment, InvoiceLine, InvoiceParty, PaymentMeans, Words},
+    Invoice, NewInvoice, company,
+    content::{
+        Content, InvoiceAddress, InvoiceAdjustment, InvoiceDelivery, InvoiceLine, InvoiceParty, PaymentMeans, Words,
+    },
     identifiers::UnitCode,
     issue::issue,
     values::{DocumentFormat, InvoiceState, InvoiceType},
@@ -43,7 +45,7 @@ pub(crate) async fn issue_order(
         return Ok(());
     }
     let order = invoices.calls.call(&GetOrder { order_id }).await?;
-    let locale = language_of(&invoices, order.user_id).await?;
+    let locale = language_of(&invoices, &order).await?;
     let day = received.time.date_naive();
     let draft = draft(&invoices.shop, &order, locale, day)?;
     let id = draft.id;
@@ -53,13 +55,19 @@ pub(crate) async fn issue_order(
     if fresh == 0 {
         return Ok(());
     }
+    if let Some(company) = &order.company {
+        company::note(tx, id, company.company_id).await?;
+    }
     let draft = Invoice::lock(tx, id).await?.ok_or_else(|| Failure::Failed("the draft is gone".to_owned()))?;
     issue(tx, &invoices, &draft, Some(day)).await
 }
 
-/// The language that the customer reads; the default for who has no account any more.
-async fn language_of(invoices: &Invoices, user_id: UserId) -> Result<Locale, Failure> {
-    match invoices.calls.call(&GetUserDetails { user_id }).await {
+/// The language that the company wants, or the one that the customer reads; the default for who has no account any more.
+async fn language_of(invoices: &Invoices, order: &OrderDetails) -> Result<Locale, Failure> {
+    if let Some(company) = &order.company {
+        return Ok(company.buyer.locale.clone());
+    }
+    match invoices.calls.call(&GetUserDetails { user_id: order.user_id }).await {
         Ok(user) => Ok(user.locale),
         Err(CallError::Refused(_unknown)) => Ok(Locale::default()),
         Err(other) => Err(other.into()),
@@ -133,15 +141,17 @@ fn content(shop: &Shop, order: &OrderDetails, locale: Locale) -> Result<Content,
         locale,
         due_date: None,
         seller: shop.seller.clone(),
-        buyer: buyer(order),
+        buyer: order.company.as_ref().map_or_else(|| buyer(order), |company| buyer_of(&company.buyer)),
+        ship_to: order.company.as_ref().map(|_| ship_to(order)),
         lines,
         allowances: Vec::new(),
         charges,
+        exemptions: Vec::new(),
         delivery_date: None,
         payment_terms: None,
         payment_means: Some(paid_online),
         order_reference: short(&order.number),
-        buyer_reference: None,
+        buyer_reference: order.company.as_ref().and_then(|company| short(company.purchase_order_number.as_deref()?)),
         preceding_invoice: None,
         note: None,
         formats: vec![DocumentFormat::Pdf],
@@ -159,19 +169,40 @@ fn buyer(order: &OrderDetails) -> InvoiceParty {
         contact,
         vat_id: None,
         tax_number: None,
+        legal_id: None,
         registration: None,
         email: Some(order.email.clone()),
         phone: None,
         website: None,
-        address: InvoiceAddress {
-            line1: to.line1,
-            line2: to.line2,
-            city: to.city,
-            postal_code: to.postal_code,
-            region: to.region,
-            country: to.country,
-        },
+        address: postal(order.shipping_address.clone()),
     }
+}
+
+/// A company that ordered, as it was then.
+fn buyer_of(company: &CompanyBuyer) -> InvoiceParty {
+    InvoiceParty {
+        name: company.name.clone(),
+        contact: None,
+        vat_id: company.vat_id.clone(),
+        tax_number: None,
+        legal_id: company.registration_number.as_ref().and_then(|number| cut(number).ok()),
+        registration: None,
+        email: Some(company.email.clone()),
+        phone: None,
+        website: None,
+        address: postal(company.address.clone()),
+    }
+}
+
+/// Where a company's order goes: to a person, as a rule, and not to where the company is.
+fn ship_to(order: &OrderDetails) -> InvoiceDelivery {
+    let to = order.shipping_address.clone();
+    InvoiceDelivery { name: Some(to.name.clone()), address: postal(to) }
+}
+
+fn postal(address: Address) -> InvoiceAddress {
+    let Address { line1, line2, city, postal_code, region, country, .. } = address;
+    InvoiceAddress { line1, line2, city, postal_code, region, country }
 }
 
 fn line_of(order: &OrderDetails, line: &OrderLine) -> Result<InvoiceLine, Failure> {
@@ -187,6 +218,7 @@ fn line_of(order: &OrderDetails, line: &OrderLine) -> Result<InvoiceLine, Failur
         quantity: pieces.map_err(|error| dead(order, &error.to_string()))?,
         unit: UnitCode::piece(),
         unit_price: decimal(order, line.unit_price)?,
+        price_base_quantity: None,
         tax_category: line.tax_category,
         tax_rate: rate(order, &line.tax_rate)?,
         allowances: Vec::new(),

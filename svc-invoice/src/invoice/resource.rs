@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Invoice,
-    content::{InvoiceAdjustment, InvoiceLine, InvoiceParty, LineAdjustment, PaymentMeans, Words},
+    content::{
+        InvoiceAdjustment, InvoiceDelivery, InvoiceExemption, InvoiceLine, InvoiceParty, LineAdjustment, PaymentMeans,
+        Words,
+    },
     identifiers::{Series, UnitCode},
     values::{DocumentFormat, DocumentState, InvoiceState, InvoiceType},
 };
@@ -46,12 +49,17 @@ pub struct InvoiceResource {
     pub seller: InvoiceParty,
     /// Who pays.
     pub buyer: InvoiceParty,
+    /// Where the goods went, when not to the buyer.
+    #[oai(nullable)]
+    pub ship_to: Option<InvoiceDelivery>,
     /// What was sold, with what each line comes to.
     pub lines: Vec<TotalledLine>,
     /// Taken off the whole.
     pub allowances: Vec<InvoiceAdjustment>,
     /// Added to the whole.
     pub charges: Vec<InvoiceAdjustment>,
+    /// Why no tax is due, where it does not go without saying.
+    pub exemptions: Vec<InvoiceExemption>,
     /// What it comes to.
     pub totals: InvoiceTotals,
     /// Terms of payment, in words.
@@ -103,8 +111,11 @@ pub struct TotalledLine {
     pub quantity: DecimalString,
     /// UN/ECE Rec 20.
     pub unit: UnitCode,
-    /// Net price of one unit, in major units.
+    /// Net price of one unit, or of `price_base_quantity` units, in major units.
     pub unit_price: DecimalString,
+    /// How many units the price is for, when it is not one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_base_quantity: Option<DecimalString>,
     /// UNTDID 5305.
     pub tax_category: TaxCategory,
     /// Percent.
@@ -188,9 +199,11 @@ impl InvoiceResource {
             delivery_date: data.delivery_date,
             seller: data.seller,
             buyer: data.buyer,
+            ship_to: data.ship_to,
             lines: data.lines.into_iter().zip(totals.line_net).map(|(line, net)| TotalledLine::of(line, net)).collect(),
             allowances: data.allowances,
             charges: data.charges,
+            exemptions: data.exemptions,
             totals: InvoiceTotals {
                 line_total: totals.line_total,
                 allowance_total: totals.allowance_total,
@@ -226,6 +239,7 @@ impl TotalledLine {
             quantity: line.quantity,
             unit: line.unit,
             unit_price: line.unit_price,
+            price_base_quantity: line.price_base_quantity,
             tax_category: line.tax_category,
             tax_rate: line.tax_rate,
             allowances: line.allowances,

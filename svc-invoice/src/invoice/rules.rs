@@ -2,14 +2,20 @@
 //!
 //! All mistakes are told at once, each with its JSON pointer.
 
+mod e_invoice;
+mod expected;
+mod parties;
+mod tax;
+
 use chrono::{Datelike as _, NaiveDate};
 use nats::{
     problem::{Code, Problem},
-    types::{Adjustment, Currency, DecimalString, Line, TaxCategory, TaxRate, Totals, TotalsError},
+    types::{Adjustment, Currency, DecimalString, Line, MOST_PRICED_TOGETHER, Totals, TotalsError},
 };
 use rust_decimal::Decimal;
 
 use super::{
+    codes,
     content::{InvoiceAdjustment, InvoiceLine, InvoiceUpload, LineAdjustment},
     values::DocumentFormat,
 };
@@ -17,6 +23,9 @@ use super::{
 const MOST_LINES: usize = 1000;
 const MOST_LINE_ADJUSTMENTS: usize = 20;
 const MOST_ADJUSTMENTS: usize = 50;
+const MOST_EXEMPTIONS: usize = 5;
+/// Fifteen digits: what a spreadsheet's numbers keep.
+const LARGEST_IN_A_SPREADSHEET: i64 = 999_999_999_999_999;
 /// More than anyone mends in one go.
 const MOST_TOLD: usize = 20;
 
@@ -30,7 +39,9 @@ pub(crate) fn check(upload: &InvoiceUpload, issue_date: NaiveDate) -> Result<Tot
     check_formats(&upload.formats, &mut mistakes);
     check_counts(upload, &mut mistakes);
     check_payment(upload, &mut mistakes);
-    check_parties(upload, &mut mistakes);
+    tax::check(upload, &mut mistakes);
+    parties::check(upload, &mut mistakes);
+    e_invoice::check(upload, &mut mistakes);
     let currency = upload.currency;
     let lines =
         collect(&upload.lines, |index, line| line_of(line, currency, &format!("/lines/{index}"), &mut mistakes));
@@ -43,9 +54,15 @@ pub(crate) fn check(upload: &InvoiceUpload, issue_date: NaiveDate) -> Result<Tot
     mistakes.none()?;
     let totals = Totals::compute(currency, &lines, &allowances, &charges).map_err(|error| match error {
         TotalsError::OutOfRange { pointer } => Problem::invalid(pointer, "this number is too large"),
+        TotalsError::PriceBase { pointer } => Problem::invalid(pointer, not_a_price_base()),
         TotalsError::Overflow => Problem::invalid("/lines", "the total is too large"),
     })?;
     check_signs(&totals, &mut mistakes);
+    check_digits(&totals, &upload.formats, &mut mistakes);
+    e_invoice::check_due(upload, &totals, &mut mistakes);
+    if let Some(theirs) = &upload.totals {
+        expected::check(theirs, &totals, &mut mistakes);
+    }
     mistakes.none()?;
     Ok(totals)
 }
@@ -74,8 +91,15 @@ fn collect<T, U>(items: &[T], mut read: impl FnMut(usize, &T) -> Option<U>) -> V
 }
 
 fn check_dates(upload: &InvoiceUpload, issue_date: NaiveDate, mistakes: &mut Mistakes) {
-    if !(2000..=2100).contains(&issue_date.year()) {
-        mistakes.add("/issue_date", "the date of issue must be between 2000 and 2100");
+    let days = [
+        ("/issue_date", "issue", Some(issue_date)),
+        ("/delivery_date", "supply", upload.delivery_date),
+        ("/due_date", "payment", upload.due_date),
+    ];
+    for (pointer, what, day) in days {
+        if day.is_some_and(|day| !(2000..=2100).contains(&day.year())) {
+            mistakes.add(pointer, format!("the date of {what} must be between 2000 and 2100"));
+        }
     }
     if upload.due_date.is_some_and(|due| due < issue_date) {
         mistakes.add("/due_date", format!("an invoice cannot be due before it is issued, on {issue_date}"));
@@ -83,8 +107,9 @@ fn check_dates(upload: &InvoiceUpload, issue_date: NaiveDate, mistakes: &mut Mis
 }
 
 fn check_formats(formats: &[DocumentFormat], mistakes: &mut Mistakes) {
-    if !formats.iter().any(|format| format.is_supported()) {
-        mistakes.add("/formats", format!("name at least one format that can be made: {}", DocumentFormat::supported()));
+    if formats.is_empty() {
+        let all: Vec<&str> = DocumentFormat::ALL.iter().map(|format| format.code()).collect();
+        mistakes.add("/formats", format!("name at least one format: {}", all.join(", ")));
     }
     for (index, format) in formats.iter().enumerate() {
         if formats.iter().take(index).any(|before| before == format) {
@@ -105,6 +130,7 @@ fn check_counts(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
     at_most("/lines".to_owned(), upload.lines.len(), MOST_LINES);
     at_most("/allowances".to_owned(), upload.allowances.len(), MOST_ADJUSTMENTS);
     at_most("/charges".to_owned(), upload.charges.len(), MOST_ADJUSTMENTS);
+    at_most("/exemptions".to_owned(), upload.exemptions.len(), MOST_EXEMPTIONS);
     for (index, line) in upload.lines.iter().enumerate() {
         at_most(format!("/lines/{index}/allowances"), line.allowances.len(), MOST_LINE_ADJUSTMENTS);
         at_most(format!("/lines/{index}/charges"), line.charges.len(), MOST_LINE_ADJUSTMENTS);
@@ -112,36 +138,12 @@ fn check_counts(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
 }
 
 fn check_payment(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
-    if let Some(means) = &upload.payment_means
-        && means.code.is_transfer()
-        && means.iban.is_none()
-    {
+    let Some(means) = &upload.payment_means else { return };
+    if !codes::is_payment_means(means.code.as_str()) {
+        mistakes.add("/payment_means/code", format!("`{}` is not in UNTDID 4461", means.code));
+    }
+    if means.code.is_transfer() && means.iban.is_none() {
         mistakes.add("/payment_means/iban", "a credit transfer needs the account to transfer to");
-    }
-}
-
-/// Who must be identified for tax, by the categories on the invoice.
-fn check_parties(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
-    let lines = upload.lines.iter().map(|line| line.tax_category);
-    let adjustments = upload.allowances.iter().chain(&upload.charges).map(|item| item.tax_category);
-    let categories: Vec<TaxCategory> = lines.chain(adjustments).collect();
-    let has = |category: &TaxCategory| categories.contains(category);
-    let cross_border = [TaxCategory::ReverseCharge, TaxCategory::IntraCommunity];
-    if let Some(category) = cross_border.iter().find(|category| has(category)) {
-        if upload.buyer.vat_id.is_none() {
-            mistakes.add("/buyer/vat_id", format!("tax category {category} needs the buyer's VAT identifier"));
-        }
-        if upload.seller.vat_id.is_none() {
-            mistakes.add("/seller/vat_id", format!("tax category {category} needs the seller's VAT identifier"));
-        }
-    } else if upload.seller.vat_id.is_none()
-        && upload.seller.tax_number.is_none()
-        && categories.iter().any(|category| *category != TaxCategory::OutOfScope)
-    {
-        mistakes.add("/seller/vat_id", "the seller needs a `vat_id` or a `tax_number`");
-    }
-    if has(&TaxCategory::OutOfScope) && categories.iter().any(|category| *category != TaxCategory::OutOfScope) {
-        mistakes.add("/lines", "tax category O (outside the scope of tax) cannot be mixed with others");
     }
 }
 
@@ -152,12 +154,35 @@ fn line_of(line: &InvoiceLine, currency: Currency, at: &str, mistakes: &mut Mist
     if line.unit_price.decimal().is_sign_negative() && !line.unit_price.decimal().is_zero() {
         mistakes.add(format!("{at}/unit_price"), "a price cannot be below zero; use an allowance or a credit note");
     }
+    if !codes::is_unit(line.unit.as_str()) {
+        let detail = format!("`{}` is not in UN/ECE Recommendation 20 or 21; a piece is `C62`", line.unit);
+        mistakes.add(format!("{at}/unit"), detail);
+    }
+    let price_base_quantity = line.price_base_quantity.map_or(Decimal::ONE, DecimalString::decimal);
+    if !is_price_base(price_base_quantity) {
+        mistakes.add(format!("{at}/price_base_quantity"), not_a_price_base());
+    }
     let mut amounts = |items: &[LineAdjustment], what: &str| {
         collect(items, |index, item| amount_of(item.amount, currency, &format!("{at}/{what}/{index}/amount"), mistakes))
     };
     let (allowances, charges) = (amounts(&line.allowances, "allowances"), amounts(&line.charges, "charges"));
-    let tax = tax_of(line.tax_category, line.tax_rate, at, mistakes)?;
-    Some(Line { quantity: line.quantity.decimal(), unit_price: line.unit_price.decimal(), allowances, charges, tax })
+    let tax = tax::rate(line.tax_category, line.tax_rate, at, mistakes)?;
+    Some(Line {
+        quantity: line.quantity.decimal(),
+        unit_price: line.unit_price.decimal(),
+        price_base_quantity,
+        allowances,
+        charges,
+        tax,
+    })
+}
+
+fn is_price_base(quantity: Decimal) -> bool {
+    quantity.fract().is_zero() && quantity >= Decimal::ONE && quantity <= Decimal::from(MOST_PRICED_TOGETHER)
+}
+
+fn not_a_price_base() -> String {
+    format!("a price is for a whole number of units, from 1 to {MOST_PRICED_TOGETHER}")
 }
 
 fn adjustment_of(
@@ -167,7 +192,7 @@ fn adjustment_of(
     mistakes: &mut Mistakes,
 ) -> Option<Adjustment> {
     let amount = amount_of(item.amount, currency, &format!("{at}/amount"), mistakes);
-    let tax = tax_of(item.tax_category, item.tax_rate, at, mistakes);
+    let tax = tax::rate(item.tax_category, item.tax_rate, at, mistakes);
     Some(Adjustment { amount: amount?, tax: tax? })
 }
 
@@ -185,12 +210,6 @@ fn amount_of(amount: DecimalString, currency: Currency, at: &str, mistakes: &mut
     Some(amount)
 }
 
-fn tax_of(category: TaxCategory, rate: DecimalString, at: &str, mistakes: &mut Mistakes) -> Option<TaxRate> {
-    TaxRate::new(category, rate.decimal())
-        .map_err(|invalid| mistakes.add(format!("{at}/tax_rate"), invalid.to_string()))
-        .ok()
-}
-
 /// Nothing that is invoiced comes to less than nothing.
 fn check_signs(totals: &Totals, mistakes: &mut Mistakes) {
     for (index, net) in totals.line_net.iter().enumerate() {
@@ -202,5 +221,16 @@ fn check_signs(totals: &Totals, mistakes: &mut Mistakes) {
     if let Some(group) = totals.breakdown.iter().find(|group| group.taxable.is_negative()) {
         let detail = format!("what is taxed {} {}% comes to {}", group.category, group.rate, group.taxable);
         mistakes.add("/allowances", format!("the allowances exceed what they are taken off: {detail}"));
+    }
+}
+
+/// A spreadsheet would round what has more digits, and say another total than the other documents.
+fn check_digits(totals: &Totals, formats: &[DocumentFormat], mistakes: &mut Mistakes) {
+    let largest = totals.line_total.amount.max(totals.tax_inclusive.amount);
+    if let Some(index) = formats.iter().position(|format| *format == DocumentFormat::Xlsx)
+        && largest > LARGEST_IN_A_SPREADSHEET
+    {
+        let detail = "a spreadsheet keeps 15 digits, and the total has more; leave this format out";
+        mistakes.add(format!("/formats/{index}"), detail);
     }
 }

@@ -2,7 +2,10 @@
 
 use diesel::{BoolExpressionMethods, ExpressionMethods, QueryDsl, QueryableByName, insert_into, sql_types};
 use diesel_async::RunQueryDsl;
-use nats::{consume::Failure, database::Tx};
+use nats::{
+    consume::Failure,
+    database::{Tx, sql},
+};
 
 use super::Invoice;
 use crate::schema::{invoice, number_series};
@@ -64,11 +67,9 @@ async fn pass_over(tx: &mut Tx, invoice: &Invoice, taken: i64) -> Result<i64, Fa
         #[diesel(sql_type = sql_types::Nullable<sql_types::BigInt>)]
         sequence: Option<i64>,
     }
-    let free: Free = diesel::sql_query(
-        "select min(candidate) as sequence from generate_series($1, $1 + $2) as candidate
+    let free: Free = sql("select min(candidate) as sequence from generate_series($1, $1 + $2) as candidate
          where not exists (select from invoice where seller_key = $3
-             and number = $4 || lpad(candidate::text, greatest(6, length(candidate::text)), '0'))",
-    )
+             and number = $4 || lpad(candidate::text, greatest(6, length(candidate::text)), '0'))")
     .bind::<sql_types::BigInt, _>(taken)
     .bind::<sql_types::BigInt, _>(MOST_TAKEN)
     .bind::<sql_types::Text, _>(&invoice.seller_key)

@@ -86,7 +86,7 @@ codes! {
         Pdf = "pdf",
         /// A spreadsheet.
         Xlsx = "xlsx",
-        /// The lines, comma separated.
+        /// Lines, tax and totals, comma separated, for programs.
         Csv = "csv",
         /// A PDF that carries the CII document (Factur-X, ZUGFeRD).
         Facturx = "facturx",
@@ -98,25 +98,30 @@ codes! {
 }
 
 impl DocumentFormat {
-    /// Whether this service can make it.
-    pub const fn is_supported(self) -> bool {
-        matches!(self, Self::Pdf)
+    /// Whether it is for machines by EN 16931, whose rules the invoice then has to keep.
+    pub const fn is_e_invoice(self) -> bool {
+        matches!(self, Self::Facturx | Self::Ubl | Self::Cii)
     }
 
-    /// The codes of those that can be made, for people.
-    pub fn supported() -> String {
-        let codes: Vec<&str> =
-            Self::ALL.iter().filter(|format| format.is_supported()).map(|format| format.code()).collect();
-        codes.join(", ")
-    }
-
-    /// The ending of its file's name.
+    /// The ending of its file's name: no two formats of an invoice have the same.
     pub const fn extension(self) -> &'static str {
         match self {
-            Self::Pdf | Self::Facturx => "pdf",
+            Self::Pdf => "pdf",
             Self::Xlsx => "xlsx",
             Self::Csv => "csv",
-            Self::Ubl | Self::Cii => "xml",
+            Self::Facturx => "facturx.pdf",
+            Self::Ubl => "ubl.xml",
+            Self::Cii => "cii.xml",
+        }
+    }
+
+    /// What it is on the web.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Pdf | Self::Facturx => "application/pdf",
+            Self::Xlsx => "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Self::Csv => "text/csv; charset=utf-8; header=present",
+            Self::Ubl | Self::Cii => "application/xml",
         }
     }
 }

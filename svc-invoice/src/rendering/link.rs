@@ -45,14 +45,20 @@ pub(crate) async fn make(
     Ok(Some(format!("/v1/invoices/{invoice}/documents/{format}?token={token}")))
 }
 
-/// What can be opened, before what may come to be, before what could not be made; of equals the PDF.
+/// What can be opened, before what may come to be, before what could not be made; of equals what people can read.
 fn best(documents: impl Iterator<Item = (DocumentState, DocumentFormat)>) -> Option<DocumentFormat> {
     let rank = |state| match state {
         DocumentState::Rendered => 0,
         DocumentState::Queued => 1,
         DocumentState::Failed => 2,
     };
-    documents.min_by_key(|(state, format)| (rank(*state), *format != DocumentFormat::Pdf)).map(|(_, format)| format)
+    let for_people = |format| match format {
+        DocumentFormat::Pdf => 0,
+        DocumentFormat::Facturx => 1,
+        DocumentFormat::Xlsx => 2,
+        DocumentFormat::Csv | DocumentFormat::Ubl | DocumentFormat::Cii => 3,
+    };
+    documents.min_by_key(|(state, format)| (rank(*state), for_people(*format))).map(|(_, format)| format)
 }
 
 /// Whether the token is that of a live link to this document.
@@ -100,12 +106,13 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_what_can_be_opened() {
-        use DocumentFormat::{Pdf, Ubl, Xlsx};
+        use DocumentFormat::{Facturx, Pdf, Ubl, Xlsx};
         use DocumentState::{Failed, Queued, Rendered};
         for (documents, expected) in [
             (vec![], None),
             (vec![(Failed, Pdf), (Queued, Ubl), (Rendered, Xlsx)], Some(Xlsx)),
             (vec![(Rendered, Ubl), (Rendered, Xlsx), (Rendered, Pdf)], Some(Pdf)),
+            (vec![(Rendered, Xlsx), (Rendered, Facturx), (Failed, Pdf)], Some(Facturx)),
             (vec![(Failed, Ubl), (Queued, Pdf)], Some(Pdf)),
             // As it is while WeasyPrint is not installed: the PDF comes once it is, the other one never.
             (vec![(Failed, Ubl), (Failed, Pdf)], Some(Pdf)),

@@ -10,7 +10,7 @@ use nats::{
     problem::{Code, Problem},
 };
 
-use super::{Document, work::make};
+use super::{Document, make::make};
 use crate::{Invoices, invoice::Invoice, schema::document};
 
 /// The document, which is where it says, unless it was never rendered.
@@ -31,7 +31,7 @@ pub(crate) async fn restored(
         return Ok(document);
     }
     tracing::warn!(invoice = %invoice.id, "the object store has lost a document; it is made again");
-    let stored = make(invoices, invoice, object).await.map_err(|unmade| away(&unmade))?;
+    let stored = make(invoices, invoice, document.format, object).await.map_err(|unmade| away(&unmade))?;
     // Another version of the renderer makes other bytes of the same page.
     let size = i64::try_from(stored.size).unwrap_or(i64::MAX);
     if document.sha256.as_ref() != Some(&stored.sha256) {

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_query, sql_types};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
-    contracts::invoice::{DOCUMENTS, InvoiceRendered},
-    database::{Database, DatabaseError, Tx},
-    objects::{ObjectError, Stored},
+    contracts::invoice::InvoiceRendered,
+    database::{Database, DatabaseError, Tx, sql},
+    objects::Stored,
     telemetry::Trace,
     types::InvoiceId,
 };
@@ -20,9 +20,9 @@ use crate::{
     document::{RenderError, RenderErrorKind},
     invoice::{
         Invoice,
-        page::page,
         values::{DocumentFormat, DocumentState},
     },
+    rendering::make::{Unmade, make},
     schema::document,
 };
 
@@ -45,14 +45,12 @@ const UNTIL_INSTALLED: Duration = Duration::from_secs(60);
 /// The database's.
 pub(crate) async fn claim(invoices: Invoices, at_most: i64) -> Result<Vec<Job>, DatabaseError> {
     let mut connection = invoices.database.connection().await?;
-    let claimed = sql_query(
-        "with due as materialized (
+    let claimed = sql("with due as materialized (
              select invoice_id, format from document where state <> 'rendered' and next_attempt_at <= now()
              order by next_attempt_at limit $2 for update skip locked)
          update document set attempts = attempts + 1, next_attempt_at = now() + $1 * interval '1 second'
          from due where document.invoice_id = due.invoice_id and document.format = due.format
-         returning document.invoice_id, document.format, attempts, failures, traceparent, request_id",
-    )
+         returning document.invoice_id, document.format, attempts, failures, traceparent, request_id")
     .bind::<sql_types::Double, _>(LEASE.as_secs_f64())
     .bind::<sql_types::BigInt, _>(at_most)
     .load(&mut connection)
@@ -100,28 +98,6 @@ struct Setback {
     renderers: bool,
 }
 
-/// Why there is no document.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Unmade {
-    /// There will be none.
-    #[error("{0}")]
-    ForGood(String),
-    /// The renderer failed.
-    #[error(transparent)]
-    Renderer(RenderError),
-    /// It was made, and could not be stored.
-    #[error(transparent)]
-    Store(ObjectError),
-}
-
-/// Renders the invoice's PDF and stores it under this name, in place of what is there.
-pub(super) async fn make(invoices: &Invoices, invoice: &Invoice, object: &str) -> Result<Stored, Unmade> {
-    let figures = page(invoice).ok_or_else(|| Unmade::ForGood("The invoice has no number.".to_owned()))?;
-    let html = invoices.press.templates.html(&figures).map_err(|error| Unmade::ForGood(error.to_string()))?;
-    let pdf = invoices.press.renderer.pdf(html).await.map_err(Unmade::Renderer)?;
-    invoices.objects.put(DOCUMENTS, object, pdf.into()).await.map_err(Unmade::Store)
-}
-
 impl Job {
     async fn work(self, invoices: Invoices) {
         let outcome = tokio::select! {
@@ -142,10 +118,8 @@ impl Job {
         loop {
             tokio::time::sleep(RENEW).await;
             let Ok(mut connection) = database.connection().await else { continue };
-            let renewed = sql_query(
-                "update document set next_attempt_at = now() + $4 * interval '1 second'
-                 where invoice_id = $1 and format = $2 and attempts = $3 and state <> 'rendered'",
-            )
+            let renewed = sql("update document set next_attempt_at = now() + $4 * interval '1 second'
+                 where invoice_id = $1 and format = $2 and attempts = $3 and state <> 'rendered'")
             .bind::<sql_types::Uuid, _>(self.invoice_id)
             .bind::<sql_types::Text, _>(self.format)
             .bind::<sql_types::Integer, _>(self.attempts)
@@ -169,9 +143,10 @@ impl Job {
         let found = Invoice::find(&mut connection, self.invoice_id).await.map_err(|error| away(&error))?;
         drop(connection);
         let invoice = found.ok_or_else(|| Setback::for_good("There is no such invoice."))?;
-        make(invoices, &invoice, &self.object()).await.map_err(|unmade| match unmade {
+        make(invoices, &invoice, self.format, &self.object()).await.map_err(|unmade| match unmade {
             Unmade::ForGood(reason) => Setback::for_good(reason),
             Unmade::Renderer(error) => self.setback(&error),
+            Unmade::Interrupted(error) => away(&error),
             Unmade::Store(error) => away(&error),
         })
     }
@@ -223,7 +198,7 @@ impl Job {
                 document::object.eq(self.object()),
                 document::size.eq(i64::try_from(stored.size).unwrap_or(i64::MAX)),
                 document::sha256.eq(&stored.sha256),
-                document::content_type.eq("application/pdf"),
+                document::content_type.eq(self.format.media_type()),
                 document::error.eq(None::<String>),
                 document::next_attempt_at.eq(None::<chrono::DateTime<chrono::Utc>>),
             ))
@@ -241,11 +216,9 @@ impl Job {
         // As above: this may be what the others' readers are waiting for.
         let Some(invoice) = Invoice::lock(&mut tx, self.invoice_id).await? else { return Ok(()) };
         let state = if setback.failed { DocumentState::Failed } else { DocumentState::Queued };
-        let noted = sql_query(
-            "update document set state = $4, failures = failures + $5, error = $6,
+        let noted = sql("update document set state = $4, failures = failures + $5, error = $6,
                  next_attempt_at = now() + $7 * interval '1 second'
-             where invoice_id = $1 and format = $2 and attempts = $3 and state <> 'rendered'",
-        )
+             where invoice_id = $1 and format = $2 and attempts = $3 and state <> 'rendered'")
         .bind::<sql_types::Uuid, _>(self.invoice_id)
         .bind::<sql_types::Text, _>(self.format)
         .bind::<sql_types::Integer, _>(self.attempts)

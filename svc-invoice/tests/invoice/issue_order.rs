@@ -3,10 +3,13 @@
 use nats::{
     contracts::{
         invoice::InvoiceIssued,
-        order::{GetOrder, OrderDetails},
-        user::Unknown,
+        order::{GetOrder, OrderCompany, OrderDetails},
+        user::{
+            Unknown,
+            company::{CompanyMembership, GetCompanyMembership},
+        },
     },
-    types::{Currency, Money, OrderId},
+    types::{CompanyRole, Currency, Money, OrderId},
 };
 use serde_json::json;
 use stack::bed::{Bed, Client};
@@ -177,4 +180,74 @@ async fn an_orders_invoice_is_its_customers_and_staffs() {
     let unknown = alice.get(&format!("/v1/orders/{}/invoice", OrderId::new())).send().await;
     unknown.problem("not_found", "");
     alice.get("/v1/orders/17/invoice").send().await.problem("not_found", "");
+}
+
+/// A company that ordered.
+fn company() -> OrderCompany {
+    let company = json!({
+        "company_id": "cmp_01h455vb4pex5vsknk084sn02q", "purchase_order_number": "4500012345", "buyer": {
+            "name": "Kontor & Söhne GmbH", "vat_id": "DE123456789", "registration_number": "HRB 1",
+            "email": "invoices@kontor.example", "locale": "de-DE",
+            "address": {"name": "Kontor", "line1": "Alter Wall 1", "city": "Hamburg", "country": "DE"},
+        },
+    });
+    serde_json::from_value(company).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companys_order_is_invoiced_to_the_company() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let mut order = given::order(alice.user_id());
+    order.company = Some(company());
+    given::known(&bed, &order).await;
+    bed.publish(&given::confirmed(&order)).await;
+    let invoice = invoice_of(&bed, &alice, &order).await;
+    assert_eq!(invoice["buyer"]["name"], "Kontor & Söhne GmbH");
+    assert_eq!((&invoice["buyer"]["vat_id"], &invoice["buyer"]["legal_id"]), (&json!("DE123456789"), &json!("HRB 1")));
+    assert_eq!(invoice["buyer"]["address"]["city"], "Hamburg");
+    assert_eq!((&invoice["locale"], &invoice["buyer_reference"]), (&json!("de-DE"), &json!("4500012345")));
+    assert_eq!(invoice["buyer"]["email"], "invoices@kontor.example", "where its mail goes");
+    assert_eq!(invoice["ship_to"]["address"]["city"], "Lyon", "where the goods went");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_companys_invoice_is_its_members() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let (alice, bookkeeper, stranger) = (bed.customer(), bed.customer(), bed.customer());
+    let mut order = given::order(alice.user_id());
+    order.company = Some(company());
+    given::known(&bed, &order).await;
+    let (company_id, member) = (company().company_id, bookkeeper.user_id());
+    bed.answer::<GetCompanyMembership>(move |question| {
+        if question.company_id != company_id || question.user_id != member {
+            return Err(Unknown::Unknown);
+        }
+        Ok(CompanyMembership {
+            company_id,
+            role: CompanyRole::Viewer,
+            active: true,
+            currency: Currency::EUR,
+            purchase_order_required: false,
+            spending_limit: None,
+            buyer: company().buyer,
+        })
+    })
+    .await;
+    bed.publish(&given::confirmed(&order)).await;
+    let invoice = invoice_of(&bed, &bookkeeper, &order).await;
+    let path = format!("/v1/invoices/{}", invoice["id"].as_str().unwrap());
+    assert_eq!(bookkeeper.get(&path).send().await.json, alice.get(&path).send().await.json);
+    let of_company = format!("/v1/invoices?company_id={company_id}");
+    assert_eq!(bookkeeper.get(&of_company).send().await.at("/data/0/id"), &invoice["id"]);
+    assert_eq!(bookkeeper.get("/v1/invoices").send().await.at("/data"), &json!([]), "it is not one's own");
+    assert_eq!(bed.staff().get(&of_company).send().await.at("/data/0/id"), &invoice["id"]);
+    // It is not rendered here; whoever may see it is told so.
+    let documents = format!("{path}/documents/pdf");
+    assert_ne!(bookkeeper.get(&documents).send().await.at("/code"), "not_found");
+    for path in [path, of_company, documents, format!("/v1/orders/{}/invoice", order.order_id)] {
+        stranger.get(&path).send().await.problem("not_found", "");
+    }
 }

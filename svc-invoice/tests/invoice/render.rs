@@ -39,23 +39,22 @@ async fn without_weasyprint_the_document_says_why_and_is_made_once_it_is_there()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_format_that_cannot_be_made_says_so_and_does_not_hold_up_the_others() {
+async fn a_format_that_waits_for_weasyprint_does_not_hold_up_those_that_do_not() {
     let bed = Bed::start().await;
-    let _running = given::service(&bed).await;
+    let _running = given::service_without_weasyprint(&bed).await;
     let alice = bed.customer();
-    let sample: serde_json::Value = serde_json::from_str(given::SAMPLE).unwrap();
-
-    let id = given::uploaded(&alice, &sample).await;
-
-    bed.event::<InvoiceRendered>(|event| event.invoice_id.to_string() == id).await;
-    let invoice = alice.get(&format!("/v1/invoices/{id}")).send().await;
-    for document in invoice.at("/documents").as_array().unwrap() {
-        if document["format"] == "pdf" {
-            assert_eq!(document["state"], "rendered", "{document}");
-        } else {
-            assert_eq!(document["state"], "failed", "{document}");
-            assert!(document["error"].as_str().unwrap().contains("cannot be made yet"), "{document}");
-        }
+    let mut invoice = given::invoice();
+    invoice["formats"] = json!(["cii", "csv", "facturx", "pdf", "ubl", "xlsx"]);
+    let id = given::uploaded(&alice, &invoice).await;
+    for (format, state) in [
+        ("cii", "rendered"),
+        ("csv", "rendered"),
+        ("facturx", "failed"),
+        ("pdf", "failed"),
+        ("ubl", "rendered"),
+        ("xlsx", "rendered"),
+    ] {
+        given::format(&alice, &id, format, state).await;
     }
 }
 
@@ -115,17 +114,12 @@ async fn a_document_that_fails_for_good_holds_up_none_that_is_rendered() {
     let mut invoice = given::invoice();
     invoice["formats"] = json!(["pdf", "xlsx"]);
     let id = given::uploaded(&alice, &invoice).await;
-    given::document(&alice, &id, "failed").await;
+    given::format(&alice, &id, "pdf", "failed").await;
+    given::format(&alice, &id, "xlsx", "rendered").await;
     running.stop().await;
     let mut sql = bed.sql("invoice").await;
-    // As if the other one could be made, and had been.
-    for statement in [
-        "update document set state = 'rendered', object = 'there', size = 1, sha256 = 'ab', content_type = 'text/csv',
-             error = null where format = 'xlsx'",
-        "update document set state = 'queued', next_attempt_at = now() where format = 'pdf'",
-    ] {
-        assert_eq!(sql_query(statement).execute(&mut sql).await.unwrap(), 1);
-    }
+    let again = "update document set state = 'queued', next_attempt_at = now() where format = 'pdf'";
+    assert_eq!(sql_query(again).execute(&mut sql).await.unwrap(), 1);
     bed.no_event::<InvoiceRendered>(|_| true).await;
     let _running = bed.run_with(svc_invoice::service(), &[("WEASYPRINT", "/bin/false")]).await;
     bed.event::<InvoiceRendered>(|event| event.invoice_id.to_string() == id).await;

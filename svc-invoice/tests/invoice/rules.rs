@@ -53,8 +53,31 @@ fn mistakes() -> Vec<(&'static str, Value, &'static str)> {
         ("/payment_means/iban", json!("DE02120300000000202052"), "/payment_means/iban"),
         ("/payment_means/bic", json!("BANK"), "/payment_means/bic"),
         ("/formats/0", json!("docx"), "/formats/0"),
-        ("/formats", json!(["ubl", "xlsx"]), "/formats"),
+        ("/seller/vat_id", json!("DE12345678"), "/seller/vat_id"),
+        ("/seller/legal_id", json!(""), "/seller/legal_id"),
+        ("/lines/0/unit", json!("QQQ"), "/lines/0/unit"),
+        ("/lines/0/price_base_quantity", json!("0"), "/lines/0/price_base_quantity"),
+        ("/lines/0/price_base_quantity", json!("2.5"), "/lines/0/price_base_quantity"),
+        ("/lines/0/price_base_quantity", json!("1000001"), "/lines/0/price_base_quantity"),
+        ("/payment_means/code", json!("71"), "/payment_means/code"),
+        ("/delivery_date", json!("1999-12-31"), "/delivery_date"),
+        ("/due_date", json!("2101-01-01"), "/due_date"),
+        ("/ship_to", json!({"name": "Depot"}), "/ship_to/address"),
+        ("/exemptions", json!([{"tax_category": "E", "code": "exempt"}]), "/exemptions/0/code"),
+        ("/totals", json!({"grand_total": "225.74"}), "/totals/grand_total"),
+        ("/totals", json!({"due": 225.74}), "/totals/due"),
         // Values that do not go together.
+        ("/exemptions", json!([{"tax_category": "S", "reason": "none"}]), "/exemptions/0/tax_category"),
+        ("/exemptions", json!([{"tax_category": "E", "reason": "none"}]), "/exemptions/0/tax_category"),
+        ("/exemptions", json!([{"tax_category": "E"}]), "/exemptions/0"),
+        ("/exemptions", json!([{"tax_category": "E", "code": "VATEX-EU-0"}]), "/exemptions/0/code"),
+        ("/totals", json!({"line_total": "184.81"}), "/totals/line_total"),
+        ("/totals", json!({"allowance_total": "5"}), "/totals/allowance_total"),
+        ("/totals", json!({"charge_total": "4.9001"}), "/totals/charge_total"),
+        ("/totals", json!({"tax_exclusive": "0"}), "/totals/tax_exclusive"),
+        ("/totals", json!({"tax_total": "36.05"}), "/totals/tax_total"),
+        ("/totals", json!({"tax_inclusive": "-225.74"}), "/totals/tax_inclusive"),
+        ("/totals", json!({"due": "0"}), "/totals/due"),
         ("/due_date", json!("2026-11-19"), "/due_date"),
         ("/lines/0/tax_rate", json!("0"), "/lines/0/tax_rate"),
         ("/lines/0/tax_rate", json!("101"), "/lines/0/tax_rate"),
@@ -111,12 +134,73 @@ async fn all_mistakes_are_told_at_once() {
     let _running = given::service_without_weasyprint(&bed).await;
     let invoice = with(given::invoice(), "/due_date", json!("2026-01-01"));
     let invoice = with(invoice, "/lines/0/quantity", json!("0"));
-    let invoice = with(invoice, "/formats", json!(["xlsx", "csv"]));
+    let invoice = with(invoice, "/formats", json!(["csv", "pdf", "csv"]));
     let answer = bed.customer().post("/v1/invoices", &invoice).send().await;
-    for pointer in ["/due_date", "/lines/0/quantity", "/formats"] {
+    for pointer in ["/due_date", "/lines/0/quantity", "/formats/2"] {
         answer.problem("invalid_request", pointer);
     }
-    assert!(answer.to_string().contains("can be made: pdf"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn totals_of_the_senders_own_are_checked_and_a_difference_is_told_with_both_figures() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let right = json!({
+        "line_total": "184.80", "allowance_total": "0", "charge_total": "4.90", "tax_exclusive": "189.7",
+        "tax_total": "36.04", "tax_inclusive": "225.74", "due": "225.7400",
+    });
+    given::uploaded(&alice, &with(given::invoice(), "/totals", right.clone())).await;
+    let mut wrong = right;
+    wrong["tax_total"] = json!("36.05");
+    wrong["tax_inclusive"] = json!("225.75");
+    let answer = alice.post("/v1/invoices", &with(given::invoice(), "/totals", wrong)).send().await;
+    answer.problem("invalid_request", "/totals/tax_total");
+    answer.problem("invalid_request", "/totals/tax_inclusive");
+    let told = answer.to_string();
+    assert!(told.contains("it says 36.05 EUR, but the invoice comes to 36.04 EUR"), "{told}");
+    assert!(told.contains("it says 225.75 EUR, but the invoice comes to 225.74 EUR"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_e_invoice_needs_more_than_a_page() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let known_by_number =
+        json!({"name": "Kontor", "tax_number": "27/1", "address": given::invoice()["seller"]["address"]});
+    let mut across = given::invoice();
+    for item in ["/lines/0", "/lines/1", "/charges/0"] {
+        let item = across.pointer_mut(item).unwrap();
+        (item["tax_category"], item["tax_rate"]) = (json!("K"), json!("0"));
+    }
+    let mut open = given::invoice();
+    (open["due_date"], open["payment_terms"]) = (json!(null), json!(null));
+    for (invoice, pointer) in [
+        (with(given::invoice(), "/currency", json!("JOD")), "/formats/1"),
+        (with(given::invoice(), "/currency", json!("HRK")), "/formats/1"),
+        (with(given::invoice(), "/seller", known_by_number), "/seller/legal_id"),
+        (across, "/delivery_date"),
+        (open, "/due_date"),
+    ] {
+        given::uploaded(&alice, &invoice).await;
+        for format in ["ubl", "cii", "facturx"] {
+            let invoice = with(invoice.clone(), "/formats", json!(["pdf", format]));
+            alice.post("/v1/invoices", &invoice).send().await.problem("invalid_request", pointer);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_spreadsheet_would_round_is_refused() {
+    let bed = Bed::start().await;
+    let _running = given::service_without_weasyprint(&bed).await;
+    let alice = bed.customer();
+    let invoice = with(given::invoice(), "/lines/0/unit_price", json!("900000000000"));
+    let invoice = with(invoice, "/lines/0/quantity", json!("12"));
+    given::uploaded(&alice, &invoice).await;
+    let invoice = with(invoice, "/formats", json!(["pdf", "csv", "xlsx"]));
+    alice.post("/v1/invoices", &invoice).send().await.problem("invalid_request", "/formats/2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -140,6 +224,16 @@ async fn tax_without_tax_needs_vat_identifiers_and_may_be() {
         );
         alice.post("/v1/invoices", &without).send().await.problem("invalid_request", "/seller/vat_id");
     }
+    let mut outside = given::invoice();
+    for item in ["/lines/0", "/lines/1", "/charges/0"] {
+        let item = outside.pointer_mut(item).unwrap();
+        (item["tax_category"], item["tax_rate"]) = (json!("O"), json!("0"));
+    }
+    let answer = alice.post("/v1/invoices", &outside).send().await;
+    answer.problem("invalid_request", "/seller/vat_id");
+    answer.problem("invalid_request", "/buyer/vat_id");
+    (outside["seller"]["vat_id"], outside["buyer"]["vat_id"]) = (json!(null), json!(null));
+    given::uploaded(&alice, &outside).await;
     let mut mixed = given::invoice();
     (mixed["lines"][0]["tax_category"], mixed["lines"][0]["tax_rate"]) = (json!("O"), json!("0"));
     alice.post("/v1/invoices", &mixed).send().await.problem("invalid_request", "/lines");

@@ -13,11 +13,11 @@ use std::time::Duration;
 pub enum RenderErrorKind {
     /// WeasyPrint is not there, cannot be started, or is too old. No retry helps; an operator does.
     Missing,
-    /// All places were taken for a whole deadline. Try again later.
+    /// All places were taken for a whole deadline, or too many documents wait for one. Try again later.
     Busy,
     /// The page took longer than the deadline: it is too much, or the machine is busy.
     TimedOut,
-    /// The page or its PDF is larger than allowed.
+    /// The page, its PDF, or the memory that it takes to make it, is larger than allowed.
     TooLarge,
     /// WeasyPrint gave up, or what it wrote is no PDF.
     Failed,
@@ -45,7 +45,7 @@ impl RenderError {
     pub(super) fn missing(program: &Path, internal: impl Into<String>) -> Self {
         let message = format!(
             "WeasyPrint cannot be started as {}. Install it with: apt-get install python3-venv libpango-1.0-0 \
-             libpangoft2-1.0-0 libharfbuzz-subset0 fontconfig fonts-inter fonts-dejavu-core; python3 -m venv \
+             libpangoft2-1.0-0 libharfbuzz-subset0 fontconfig fonts-inter fonts-noto-core; python3 -m venv \
              /opt/weasyprint; /opt/weasyprint/bin/pip install weasyprint==70.0. Then name \
              /opt/weasyprint/bin/weasyprint in the service's settings.",
             program.display()
@@ -68,6 +68,19 @@ impl RenderError {
             waited.as_secs()
         );
         Self { kind: RenderErrorKind::Busy, message, internal: String::new() }
+    }
+
+    pub(super) fn crowded(waiting: usize) -> Self {
+        let message = format!(
+            "{waiting} documents are being rendered or wait for it, and no more may wait. Try again in a minute; if it \
+             lasts, raise the number of documents rendered at once or add an instance."
+        );
+        Self { kind: RenderErrorKind::Busy, message, internal: String::new() }
+    }
+
+    pub(super) fn memory_exceeded(limit: u64) -> Self {
+        let message = format!("The document needs more memory than the {} MB allowed. Split it.", limit >> 20);
+        Self { kind: RenderErrorKind::TooLarge, message, internal: String::new() }
     }
 
     pub(super) fn timed_out(deadline: Duration, internal: impl Into<String>) -> Self {

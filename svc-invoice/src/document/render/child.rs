@@ -13,11 +13,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often a run looks whether anybody still wants its result.
-const GLANCE: Duration = Duration::from_millis(50);
+pub(super) const GLANCE: Duration = Duration::from_millis(50);
 /// How long a program that closed its output may take to end.
 const FAREWELL: Duration = Duration::from_millis(2);
 /// How much is kept of what the program complains.
-const COMPLAINT: usize = 4096;
+pub(super) const COMPLAINT: usize = 4096;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ fn follow(child: &mut Child, output: Option<&Receiver<Vec<u8>>>, bounds: &Bounds
 }
 
 /// Kills the child and all that it started, and takes its leave.
-fn kill_group(child: &mut Child) {
+pub(super) fn kill_group(child: &mut Child) {
     // The standard library signals only single processes; every POSIX shell can signal a group. The child is not
     // waited for yet, so its number cannot have passed to another group.
     let group = Command::new("/bin/sh")
@@ -129,7 +129,7 @@ fn kill_group(child: &mut Child) {
     }
 }
 
-fn in_background(work: impl FnOnce() -> Vec<u8> + Send + 'static) -> Receiver<Vec<u8>> {
+pub(super) fn in_background(work: impl FnOnce() -> Vec<u8> + Send + 'static) -> Receiver<Vec<u8>> {
     let (done, result): (SyncSender<Vec<u8>>, _) = sync_channel(1);
     thread::spawn(move || done.send(work()));
     result
@@ -145,7 +145,7 @@ fn up_to(pipe: impl Read, limit: usize) -> Vec<u8> {
 }
 
 /// The pipe's last bytes; all are read, so that the writer never waits.
-fn last_bytes(mut pipe: impl Read, limit: usize) -> Vec<u8> {
+pub(super) fn last_bytes(mut pipe: impl Read, limit: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut piece = [0; 4096];
     while let Ok(count @ 1..) = pipe.read(&mut piece) {
@@ -157,7 +157,7 @@ fn last_bytes(mut pipe: impl Read, limit: usize) -> Vec<u8> {
 }
 
 /// The last eight lines, without the loader's remarks about libraries that it could not preload.
-fn last_lines(bytes: &[u8]) -> String {
+pub(super) fn last_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let told = |line: &&str| !line.trim().is_empty() && !line.contains("cannot be preloaded");
     let lines: Vec<&str> = text.lines().filter(told).collect();

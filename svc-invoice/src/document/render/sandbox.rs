@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `unshare --net` | no network at all, not even localhost |
 //! | `setpriv` | no new privileges; dies with this process, even if that is killed |
-//! | `prlimit` | bounds on memory, processor time and file size, no core file |
+//! | `prlimit` | bounds on memory, processor time and file size, no core file; the fork server sets them for each document |
 //!
 //! The trap: containers often forbid namespaces, and slim images lack programs. Each is tried once, and left out if it
 //! does not work: WeasyPrint's own `--allowed-protocols` is the fence, this is the ditch behind it. The order matters
@@ -13,21 +13,28 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
-
-/// A document that needs more address space than this is none of ours: a long invoice takes 0.4 GB.
-const ADDRESS_SPACE: u64 = 1 << 30;
 
 /// The wrappers that work here, ready to put before a command.
 #[derive(Debug)]
 pub(super) struct Sandbox {
-    prefix: Vec<OsString>,
+    fence: Vec<OsString>,
+    limits: Vec<OsString>,
+}
+
+/// What one document may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Seconds of a processor.
+    pub(super) seconds: u64,
+    /// Address space, in bytes.
+    pub(super) memory: u64,
+    /// The largest file it may write, in bytes.
+    pub(super) file_bytes: u64,
 }
 
 impl Sandbox {
     /// Tries what this machine allows. Starts up to five short processes.
-    pub(super) fn probe(deadline: Duration, max_file_bytes: u64) -> Self {
-        let seconds = deadline.as_secs().saturating_add(1);
+    pub(super) fn probe(bounds: Limits) -> Self {
         let network = first_that_works(&[
             vec!["unshare".into(), "--net".into(), "--".into()],
             vec!["unshare".into(), "--user".into(), "--map-current-user".into(), "--net".into(), "--".into()],
@@ -41,9 +48,9 @@ impl Sandbox {
         ]]);
         let limits = first_that_works(&[vec![
             "prlimit".into(),
-            format!("--as={ADDRESS_SPACE}"),
-            format!("--cpu={seconds}:{}", seconds.saturating_add(2)),
-            format!("--fsize={max_file_bytes}"),
+            format!("--as={}", bounds.memory),
+            format!("--cpu={}:{}", bounds.seconds, bounds.seconds.saturating_add(2)),
+            format!("--fsize={}", bounds.file_bytes),
             "--core=0".into(),
             "--".into(),
         ]]);
@@ -51,22 +58,31 @@ impl Sandbox {
             network = network.is_some(),
             privileges = privileges.is_some(),
             limits = limits.is_some(),
-            "what a document's process is locked into besides WeasyPrint's own flags"
+            "what a document's process is locked into besides WeasyPrint's own fence"
         );
-        let prefix = [network, privileges, limits].into_iter().flatten().flatten().collect();
-        Self { prefix }
+        let fence = [network, privileges].into_iter().flatten().flatten().collect();
+        Self { fence, limits: limits.unwrap_or_default() }
     }
 
-    /// A command that runs the program inside.
+    /// A command that runs the program for one document inside.
     pub(super) fn command(&self, program: &Path) -> Command {
-        match self.prefix.split_first() {
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program);
-                command
-            }
-            None => Command::new(program),
+        wrapped(self.fence.iter().chain(&self.limits), program)
+    }
+
+    /// A command that runs the program inside, without the limits of one document.
+    pub(super) fn server(&self, program: &Path) -> Command {
+        wrapped(self.fence.iter(), program)
+    }
+}
+
+fn wrapped<'a>(mut wrappers: impl Iterator<Item = &'a OsString>, program: &Path) -> Command {
+    match wrappers.next() {
+        Some(first) => {
+            let mut command = Command::new(first);
+            command.args(wrappers).arg(program);
+            command
         }
+        None => Command::new(program),
     }
 }
 
