@@ -1,4 +1,4 @@
-//! Notifications: mail to people, from templates, with a delivery log.
+//! Notifications: mail to people, from templates, with a delivery log; messages to people in real time.
 //!
 //! The list in [`service`] is everything this service serves, answers, calls, consumes, publishes and runs on a clock.
 //!
@@ -10,6 +10,7 @@
 
 pub mod mail;
 pub mod notification;
+pub(crate) mod realtime;
 pub(crate) mod schema;
 pub(crate) mod smtp;
 
@@ -19,11 +20,13 @@ use diesel_migrations::{EmbeddedMigrations, embed_migrations};
 use nats::{
     contracts::{
         invoice::{GetInvoiceMail, InvoiceRendered},
-        notify::{AuditMails, NotificationSent},
-        order::{GetOrder, OrderCanceled, OrderConfirmed},
+        notify::{AuditMails, GetMessages, MessagePosted, NotificationSent},
+        order::{GetOrder, OrderCanceled, OrderCompleted, OrderConfirmed, OrderPlaced},
+        payment::{PaymentCaptured, PaymentFailed, PaymentRefunded},
         user::{
             GetEmailVerificationMail, GetPasswordResetMail, GetUserDetails, UserEmailVerificationRequested,
             UserPasswordResetRequested, UserRegistered,
+            company::{CompanyInvitationRequested, GetCompanyInvitationMail},
         },
     },
     database::Database,
@@ -36,27 +39,38 @@ use mail::Templates;
 use smtp::Mailer;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
+const DESCRIPTION: &str = "Mail to people, from templates, with a delivery log; messages to people in real time.";
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 /// The service, as its list says.
 pub fn service() -> Service<Notify> {
-    Service::new("notify", "Mail to people, from templates, with a delivery log.", MIGRATIONS, Notify::start)
+    Service::new("notify", DESCRIPTION, MIGRATIONS, Notify::start)
         .http(notification::api::NotificationApi)
         .consume::<UserRegistered, _>("welcome", notification::welcome::registered)
         .consume::<UserEmailVerificationRequested, _>("email-verification", notification::email_verification::requested)
         .consume::<UserPasswordResetRequested, _>("password-reset", notification::password_reset::requested)
+        .consume::<CompanyInvitationRequested, _>("company-invitation", notification::company_invitation::requested)
         .consume::<OrderConfirmed, _>("order-confirmed", notification::order_confirmed::confirmed)
         .consume::<OrderCanceled, _>("order-canceled", notification::order_canceled::canceled)
         .consume::<InvoiceRendered, _>("invoice", notification::invoice::rendered)
+        .consume::<OrderPlaced, _>("order-placed", realtime::order::placed)
+        .consume::<OrderCompleted, _>("order-completed", realtime::order::completed)
+        .consume::<PaymentCaptured, _>("payment-captured", realtime::payment::captured)
+        .consume::<PaymentFailed, _>("payment-failed", realtime::payment::failed)
+        .consume::<PaymentRefunded, _>("payment-refunded", realtime::payment::refunded)
         .answer::<AuditMails, _>(notification::audit::audit_mails)
+        .answer::<GetMessages, _>(realtime::get::get_messages)
         .calls::<GetUserDetails>()
         .calls::<GetEmailVerificationMail>()
         .calls::<GetPasswordResetMail>()
+        .calls::<GetCompanyInvitationMail>()
         .calls::<GetOrder>()
         .calls::<GetInvoiceMail>()
         .publishes::<NotificationSent>()
+        .publishes::<MessagePosted>()
         .works("send-mail", |notify| notify.due.clone(), notification::send::claim, notification::send::deliver)
         .every("forget-mails", AN_HOUR, notification::forget::forget_mails)
+        .every("forget-messages", AN_HOUR, realtime::forget::forget_messages)
         .audit(notification::audit::audit)
 }
 

@@ -27,6 +27,8 @@ pub enum Template {
     EmailVerification,
     /// To someone who forgot their password.
     PasswordReset,
+    /// To someone who is to become a member of a company.
+    CompanyInvitation,
     /// To someone whose order is paid.
     OrderConfirmed,
     /// To someone whose order will not be fulfilled.
@@ -37,10 +39,11 @@ pub enum Template {
 
 impl Template {
     /// Every mail.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Welcome,
         Self::EmailVerification,
         Self::PasswordReset,
+        Self::CompanyInvitation,
         Self::OrderConfirmed,
         Self::OrderCanceled,
         Self::Invoice,
@@ -52,6 +55,7 @@ impl Template {
             Self::Welcome => "welcome",
             Self::EmailVerification => "email_verification",
             Self::PasswordReset => "password_reset",
+            Self::CompanyInvitation => "company_invitation",
             Self::OrderConfirmed => "order_confirmed",
             Self::OrderCanceled => "order_canceled",
             Self::Invoice => "invoice",
@@ -166,8 +170,8 @@ impl Templates {
         text.set_strict_mode(true);
         files!(html, "html": "layout", "text", "button", "lines");
         files!(text, "txt": "layout");
-        files!(html, "html": "welcome", "email_verification", "password_reset");
-        files!(text, "txt": "welcome", "email_verification", "password_reset");
+        files!(html, "html": "welcome", "email_verification", "password_reset", "company_invitation");
+        files!(text, "txt": "welcome", "email_verification", "password_reset", "company_invitation");
         files!(html, "html": "order_confirmed", "order_canceled", "invoice");
         files!(text, "txt": "order_confirmed", "order_canceled", "invoice");
         let words = Language::ALL.into_iter().map(|language| Ok((language, language.words()?)));

@@ -1,10 +1,12 @@
 //! Notifications: what is told to whom, and how far it is.
 //!
-//! `queued` waits for a sender, `sending` has one, `sent` and `failed` are final until staff says to try again.
+//! `queued` waits for a sender, `sending` has one, `sent` and `failed` are final until staff says to try again,
+//! `suppressed` is for good: the person has said not to want such mail.
 
 pub(crate) mod account_mail;
 pub mod api;
 pub(crate) mod audit;
+pub(crate) mod company_invitation;
 pub(crate) mod email_verification;
 pub(crate) mod forget;
 pub(crate) mod invoice;
@@ -30,7 +32,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     consume::Failure,
     database::Tx,
-    identity::Identity,
+    identity::{NotificationsRead, OwnerOr},
     telemetry::Trace,
     types::{Email, EventId, Locale, NotificationId, OrderId, UserId},
 };
@@ -57,6 +59,8 @@ pub enum NotificationState {
     Sent,
     /// The mail server refused it for good, or could not be reached for a day.
     Failed,
+    /// Is not sent: the person does not want such mail.
+    Suppressed,
 }
 
 impl fmt::Display for NotificationState {
@@ -66,6 +70,7 @@ impl fmt::Display for NotificationState {
             Self::Sending => "sending",
             Self::Sent => "sent",
             Self::Failed => "failed",
+            Self::Suppressed => "suppressed",
         })
     }
 }
@@ -74,7 +79,7 @@ impl FromStr for NotificationState {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Queued, Self::Sending, Self::Sent, Self::Failed];
+        let all = [Self::Queued, Self::Sending, Self::Sent, Self::Failed, Self::Suppressed];
         let known = all.into_iter().find(|state| state.to_string() == text);
         known.ok_or_else(|| format!("`{text}` is no state of a notification"))
     }
@@ -99,10 +104,10 @@ pub(crate) struct Notification {
 }
 
 impl Notification {
-    /// The notifications that `identity` may see: its own, or everybody's for staff. The only way in from outside.
-    pub(crate) fn visible_to(identity: &Identity) -> notification::BoxedQuery<'static, Pg> {
+    /// The notifications that `caller` may see: their own, or everybody's. The only way in from outside.
+    pub(crate) fn visible_to(caller: &OwnerOr<NotificationsRead>) -> notification::BoxedQuery<'static, Pg> {
         let all = notification::table.into_boxed();
-        if identity.is_staff() { all } else { all.filter(notification::user_id.eq(identity.user)) }
+        if caller.reaches_all() { all } else { all.filter(notification::user_id.eq(caller.identity().user)) }
     }
 }
 
@@ -146,9 +151,12 @@ pub(crate) struct Addressee<'a> {
     pub(crate) user_id: Option<UserId>,
     pub(crate) email: &'a Email,
     pub(crate) locale: &'a Locale,
+    /// Whether they want to be told by mail.
+    pub(crate) wanted: bool,
 }
 
-/// Renders a mail and puts it where the sender takes it from, once per event and template.
+/// Renders a mail and puts it where the sender takes it from, once per event and template. Of one that is not wanted only the
+/// log tells: whoever misses it sees why it is not there.
 pub(crate) async fn queue(
     tx: &mut Tx,
     notify: &Notify,
@@ -177,6 +185,16 @@ pub(crate) async fn queue(
         .execute(tx)
         .await?;
     if fresh == 0 {
+        return Ok(());
+    }
+    if !to.wanted {
+        diesel::update(notification::table.find(id))
+            .set((
+                notification::state.eq(NotificationState::Suppressed),
+                notification::next_try_at.eq(None::<DateTime<Utc>>),
+            ))
+            .execute(tx)
+            .await?;
         return Ok(());
     }
     let body = NewMail { notification_id: id, recipient: to.email, locale: to.locale, html: &html, text: &text };

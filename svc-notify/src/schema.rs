@@ -31,5 +31,24 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    message (user_id, sequence) {
+        user_id -> Uuid,
+        sequence -> BigInt,
+        id -> Uuid,
+        event_id -> Uuid,
+        kind -> Text,
+        about -> Jsonb,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    message_sequence (user_id) {
+        user_id -> Uuid,
+        last -> BigInt,
+    }
+}
+
 diesel::joinable!(mail -> notification (notification_id));
 diesel::allow_tables_to_appear_in_same_query!(mail, notification);

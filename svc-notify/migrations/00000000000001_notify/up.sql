@@ -12,7 +12,8 @@ create table notification (
     event_id uuid not null,
     -- The order that it is about, when it is about one.
     order_id uuid,
-    state text not null default 'queued' check (state in ('queued', 'sending', 'sent', 'failed')),
+    -- `suppressed`: the person does not want such mail, so there is none.
+    state text not null default 'queued' check (state in ('queued', 'sending', 'sent', 'failed', 'suppressed')),
     attempts integer not null default 0 check (attempts >= 0),
     -- When a sender looks after it next; while one sends it, until when it has it for itself.
     next_try_at timestamptz default now(),

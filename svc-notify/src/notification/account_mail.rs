@@ -25,8 +25,9 @@ pub(crate) struct AccountMailData {
     pub(crate) link_url: String,
 }
 
-/// The templates whose mails let whoever reads them into an account: they are not kept once they are sent, or given up.
-pub(super) const TEMPLATES: [&str; 2] = ["password_reset", "email_verification"];
+/// The templates whose mails let whoever reads them into an account or a company: they are not kept once they are sent, or
+/// given up.
+pub(super) const TEMPLATES: [&str; 3] = ["password_reset", "email_verification", "company_invitation"];
 
 /// Writes the mail, unless svc-user says that there is nothing to write.
 pub(super) async fn write(
@@ -45,6 +46,6 @@ pub(super) async fn write(
         Err(error) => return Err(error.into()),
     };
     let mail = AccountMailData { name: text::name(&name), link_url: notify.templates.public_url().at(&link) };
-    let to = Addressee { user_id: Some(user_id), email: &email, locale: &locale };
+    let to = Addressee { user_id: Some(user_id), email: &email, locale: &locale, wanted: true };
     queue(tx, notify, Occasion { event_id, order_id: None }, template, to, &mail).await
 }

@@ -5,7 +5,7 @@ use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use nats::{
     http::{Body, Listed},
-    identity::{Staff, User},
+    identity::{NotificationsRead, NotificationsRetry, OwnerOr},
     problem::Problem,
     types::{Cursor, Limit, NotificationId, Page, UserId},
 };
@@ -44,7 +44,7 @@ pub struct NotificationView {
     state: NotificationState,
     /// How often it was tried.
     attempts: i32,
-    /// Why the last try failed; for staff only.
+    /// Why the last try failed; told to those who may read everybody's.
     #[oai(nullable)]
     last_error: Option<String>,
     /// When it was written.
@@ -55,7 +55,7 @@ pub struct NotificationView {
 }
 
 impl NotificationView {
-    fn of(row: Notification, for_staff: bool) -> Self {
+    fn of(row: Notification, for_shop: bool) -> Self {
         Self {
             id: row.id,
             user_id: row.user_id,
@@ -64,7 +64,7 @@ impl NotificationView {
             subject: row.subject,
             state: row.state,
             attempts: row.attempts,
-            last_error: row.last_error.filter(|_| for_staff),
+            last_error: row.last_error.filter(|_| for_shop),
             created_at: row.created_at,
             sent_at: row.sent_at,
         }
@@ -78,12 +78,12 @@ pub struct NotificationApi;
 impl NotificationApi {
     /// List notifications
     ///
-    /// Newest first: your own, or everybody's for staff. Filters narrow what you may see, they never widen it.
+    /// Newest first: your own, or everybody's for whoever may read those. Filters narrow what you may see, they never widen it.
     #[oai(path = "/", method = "get", operation_id = "list_notifications")]
     async fn list(
         &self,
         Data(notify): Data<&Notify>,
-        User(identity): User,
+        caller: OwnerOr<NotificationsRead>,
         /// Only those in this state.
         state: Query<Option<NotificationState>>,
         /// Only those to this user.
@@ -93,7 +93,7 @@ impl NotificationApi {
         /// The `next_cursor` of the page before.
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<NotificationView>, Problem> {
-        let mut query = Notification::visible_to(&identity);
+        let mut query = Notification::visible_to(&caller);
         if let Some(state) = state.0 {
             query = query.filter(notification::state.eq(state));
         }
@@ -110,19 +110,19 @@ impl NotificationApi {
             .select(Notification::as_select())
             .load(&mut connection)
             .await?;
-        let for_staff = identity.is_staff();
-        Ok(Listed(Page::from_rows(rows, limit.0, |row| row.id, |row| NotificationView::of(row, for_staff))?))
+        let for_shop = caller.reaches_all();
+        Ok(Listed(Page::from_rows(rows, limit.0, |row| row.id, |row| NotificationView::of(row, for_shop))?))
     }
 
     /// Send a notification again
     ///
     /// Makes a failed or waiting one due now, and gives it another day of tries. One that was sent, or is just being
-    /// sent, is a conflict; so is one whose mail was deleted, thirty days after its last try.
+    /// sent, is a `conflict`; so is one whose mail was deleted, thirty days after its last try.
     #[oai(path = "/:notification_id/retry", method = "post", operation_id = "retry_notification")]
     async fn retry(
         &self,
         Data(notify): Data<&Notify>,
-        Staff(_identity): Staff,
+        NotificationsRetry(_caller): NotificationsRetry,
         /// Which.
         notification_id: Path<NotificationId>,
     ) -> Result<Body<NotificationView>, Problem> {

@@ -1,4 +1,4 @@
-//! What must be so of the delivery log, and what each order's customer was told.
+//! What must be so of the delivery log and of the messages, and what each order's customer was told.
 
 use diesel::{QueryableByName, sql_query, sql_types};
 use diesel_async::RunQueryDsl;
@@ -8,17 +8,17 @@ use nats::{
         notify::{AuditMails, AuditedMail, AuditedMails},
         operations::AuditCheck,
     },
-    database::{Connection, DatabaseError},
+    database::{Connection, DatabaseError, sql},
     invoke::CallError,
     types::{NotificationId, OrderId},
 };
 
-use crate::{Notify, mail::Template};
+use crate::{Notify, mail::Template, realtime::audit::without_gaps};
 
 /// The most orders that one page has.
 const PAGE: i64 = 1000;
 
-/// Checks the invariants of the delivery log.
+/// Checks the invariants of the delivery log and of the messages.
 ///
 /// # Errors
 /// The database's.
@@ -28,6 +28,7 @@ pub(crate) async fn audit(notify: Notify) -> Result<Vec<AuditCheck>, DatabaseErr
         none_waits(&mut connection).await?,
         each_has_its_mail(&mut connection).await?,
         told_once(&mut connection).await?,
+        without_gaps(&mut connection).await?,
     ])
 }
 
@@ -80,14 +81,13 @@ async fn none_waits(connection: &mut Connection) -> Result<AuditCheck, DatabaseE
 }
 
 async fn each_has_its_mail(connection: &mut Connection) -> Result<AuditCheck, DatabaseError> {
-    let wrong: Vec<Wrong> = sql_query(
-        "select id, format('(%s) is %s and has no mail that could be sent', template, state) as what
+    let wrong: Vec<Wrong> =
+        sql("select id, format('(%s) is %s and has no mail that could be sent', template, state) as what
          from notification
          where state in ('queued', 'sending') and not exists (select from mail where notification_id = notification.id)
-         limit 20",
-    )
-    .load(connection)
-    .await?;
+         limit 20")
+        .load(connection)
+        .await?;
     let figures = if wrong.is_empty() { "none is without" } else { "some are without" };
     Ok(AuditCheck::new("every notification that waits has its mail", figures, sentences(wrong)))
 }
@@ -100,7 +100,7 @@ async fn told_once(connection: &mut Connection) -> Result<AuditCheck, DatabaseEr
         #[diesel(sql_type = sql_types::BigInt)]
         all: i64,
     }
-    let twice: Vec<Twice> = sql_query(
+    let twice: Vec<Twice> = sql(
         "select format('event %s has %s mails `%s`', event_id, count(*), template) as what, count(*) over () as all
          from notification group by event_id, template having count(*) > 1 limit 20",
     )
@@ -133,16 +133,14 @@ pub(crate) async fn audit_mails(notify: Notify, question: AuditMails) -> Result<
         unsent: i64,
     }
     let mut connection = notify.database.connection().await?;
-    let told: Vec<Told> = sql_query(
-        "select order_id,
+    let told: Vec<Told> = sql("select order_id,
                 count(*) filter (where template = $3) as confirmations,
                 count(*) filter (where template = $4) as cancellations,
                 count(*) filter (where template = $5) as invoices,
-                count(*) filter (where state <> 'sent') as unsent
+                count(*) filter (where state not in ('sent', 'suppressed')) as unsent
          from notification
          where order_id is not null and ($1 is null or order_id > $1)
-         group by order_id order by order_id limit $2",
-    )
+         group by order_id order by order_id limit $2")
     .bind::<sql_types::Nullable<sql_types::Uuid>, _>(question.after)
     .bind::<sql_types::BigInt, _>(question.limit.clamp(1, PAGE))
     .bind::<sql_types::Text, _>(Template::OrderConfirmed.name())

@@ -2,9 +2,9 @@
 //!
 //! The notification stays, as the log of what was told to whom.
 
-use diesel::{sql_query, sql_types};
+use diesel::sql_types;
 use diesel_async::RunQueryDsl;
-use nats::database::DatabaseError;
+use nats::database::{DatabaseError, sql};
 
 use super::account_mail::TEMPLATES;
 use crate::Notify;
@@ -22,15 +22,13 @@ pub(crate) async fn forget_mails(notify: Notify) -> Result<(), DatabaseError> {
     loop {
         // The lock keeps staff from retrying a notification while its mail is deleted. What somebody else has locked is
         // left to the next time.
-        let forgotten = sql_query(
-            "with old as materialized (
+        let forgotten = sql("with old as materialized (
                  select notification.id from mail join notification on notification.id = mail.notification_id
                  where (state = 'sent' and sent_at < now() - interval '1 day')
                     or (state = 'failed' and give_up_at < now() - interval '30 days')
                     or (state = 'failed' and template = any($2))
                  limit $1 for update of notification skip locked)
-             delete from mail using old where mail.notification_id = old.id",
-        )
+             delete from mail using old where mail.notification_id = old.id")
         .bind::<sql_types::BigInt, _>(BATCH)
         .bind::<sql_types::Array<sql_types::Text>, _>(TEMPLATES.as_slice())
         .execute(&mut connection)

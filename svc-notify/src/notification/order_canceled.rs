@@ -2,7 +2,10 @@
 
 use nats::{
     consume::{Failure, Received},
-    contracts::order::{CancelReason, OrderCanceled},
+    contracts::{
+        notify::{MessageAbout, MessageKind},
+        order::{CancelReason, OrderCanceled},
+    },
     database::Tx,
 };
 use serde::Serialize;
@@ -12,7 +15,11 @@ use super::{
     order_mail::{self, OrderMail},
     queue,
 };
-use crate::{Notify, mail::Template};
+use crate::{
+    Notify,
+    mail::Template,
+    realtime::{self, order::about},
+};
 
 /// What the mail is made of.
 #[derive(Debug, Serialize)]
@@ -41,11 +48,15 @@ impl CanceledMail {
     }
 }
 
-/// Writes the mail.
+/// Writes the mail and the message.
 pub(crate) async fn canceled(tx: &mut Tx, notify: Notify, received: Received<OrderCanceled>) -> Result<(), Failure> {
     let (order, reader) = order_mail::ask(&notify, received.event.order_id, received.event.user_id).await?;
     let mail = CanceledMail::of(OrderMail::of(&order, &reader, &notify)?, received.event.reason);
-    let to = Addressee { user_id: Some(order.user_id), email: &order.email, locale: &reader.locale };
+    let (user_id, wanted) = (Some(order.user_id), reader.wants_mail);
+    let to = Addressee { user_id, email: &order.email, locale: &reader.locale, wanted };
     let occasion = Occasion { event_id: received.id, order_id: Some(order.order_id) };
-    queue(tx, &notify, occasion, Template::OrderCanceled, to, &mail).await
+    queue(tx, &notify, occasion, Template::OrderCanceled, to, &mail).await?;
+    let OrderCanceled { order_id, user_id, reason } = received.event;
+    let about = MessageAbout { reason: Some(realtime::order::reason(reason).to_owned()), ..about(order_id) };
+    Ok(realtime::post(tx, (received.id, user_id), MessageKind::OrderCanceled, about).await?)
 }

@@ -55,9 +55,11 @@ pub(crate) async fn ask(
     let (about_order, about_user) = (GetOrder { order_id }, GetUserDetails { user_id });
     let (order, user) = tokio::join!(notify.calls.call(&about_order), notify.calls.call(&about_user));
     let reader = match user {
-        Ok(UserDetails { name, locale, .. }) => Reader { name: text::name(&name), locale },
+        Ok(UserDetails { name, locale, preferences, .. }) => {
+            Reader { name: text::name(&name), locale, wants_mail: preferences.emails.orders }
+        }
         // The account is gone, the order is not: it has its own address.
-        Err(CallError::Refused(_)) => Reader { name: None, locale: Locale::default() },
+        Err(CallError::Refused(_)) => Reader { name: None, locale: Locale::default(), wants_mail: true },
         Err(error) => return Err(error.into()),
     };
     Ok((order?, reader))
@@ -68,6 +70,8 @@ pub(crate) async fn ask(
 pub(crate) struct Reader {
     pub(crate) name: Option<String>,
     pub(crate) locale: Locale,
+    /// Whether they want to be told of their orders by mail.
+    pub(crate) wants_mail: bool,
 }
 
 impl OrderMail {

@@ -3,11 +3,11 @@
 //! At least once: a crash after the server took the mail, and before that is written down, sends it again, with the same
 //! Message-ID. What the server refuses for good fails at once; what fails for now is tried for a day.
 
-use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_query, sql_types};
+use diesel::{ExpressionMethods, QueryDsl, QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     contracts::notify::NotificationSent,
-    database::{Database, DatabaseError},
+    database::{Database, DatabaseError, sql},
     telemetry::Trace,
     types::{NotificationId, UserId},
 };
@@ -70,7 +70,7 @@ pub(crate) async fn deliver(notify: Notify, mail: Due) {
 /// Takes the mails that are due for longest, for the time of a lease. One statement, its own transaction.
 pub(crate) async fn claim(notify: Notify, at_most: i64) -> Result<Vec<Due>, DatabaseError> {
     let mut connection = notify.database.connection().await?;
-    let claimed = sql_query(
+    let claimed = sql(
         "with due as materialized (
              select id from notification where state in ('queued', 'sending') and next_try_at <= now()
              order by next_try_at limit $2 for update skip locked)
@@ -132,13 +132,11 @@ async fn sent(database: &Database, mail: &Due) -> Result<(), DatabaseError> {
 async fn not_sent(database: &Database, mail: &Due, reason: &str, for_good: bool) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
     // Only while the claim is ours: a later one has its own lease.
-    sql_query(
-        "update notification
+    sql("update notification
          set last_error = $3,
              state = case when $4 or give_up_at <= now() then 'failed' else 'queued' end,
              next_try_at = case when $4 or give_up_at <= now() then null else now() + $5 * interval '1 millisecond' end
-         where id = $1 and attempts = $2 and state = 'sending'",
-    )
+         where id = $1 and attempts = $2 and state = 'sending'")
     .bind::<sql_types::Uuid, _>(mail.id)
     .bind::<sql_types::Integer, _>(mail.attempts)
     .bind::<sql_types::Text, _>(reason)

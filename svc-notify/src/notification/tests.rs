@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::{
     account_mail::AccountMailData,
+    company_invitation::InvitationMailData,
     invoice::InvoiceMailData,
     order_canceled::CanceledMail,
     order_mail::{OrderMail, Reader},
@@ -58,6 +59,7 @@ fn order(article: &str, name: &str) -> OrderDetails {
         shipping_tax_rate: "19".to_owned(),
         tax_total: euro(8_440),
         total: euro(52_860),
+        company: None,
     }
 }
 
@@ -65,7 +67,7 @@ fn order(article: &str, name: &str) -> OrderDetails {
 fn mails(templates: &Templates, locale: &str, article: &str, name: &str) -> Vec<(Template, Mail)> {
     let locale: Locale = locale.parse().unwrap();
     let words = templates.words(Language::nearest(&locale)).unwrap();
-    let reader = Reader { name: text::name(name), locale: locale.clone() };
+    let reader = Reader { name: text::name(name), locale: locale.clone(), wants_mail: true };
     let order = || OrderMail::write(&order(article, name), &reader, words).unwrap();
     let invoice = InvoiceMailData {
         name: text::name(name),
@@ -80,11 +82,18 @@ fn mails(templates: &Templates, locale: &str, article: &str, name: &str) -> Vec<
         let link_url = templates.public_url().at(&format!("{page}#token=abc-_1"));
         templates.render(template, &locale, &AccountMailData { name: text::name(name), link_url })
     };
+    let invitation = InvitationMailData {
+        name: text::name(name),
+        company: text::name("Kontor & Söhne GmbH"),
+        inviter: text::name("Grace Hopper"),
+        link_url: templates.public_url().at("/company-invitation#token=abc-_1"),
+    };
     let render = |template, mail: Result<Mail, _>| -> (Template, Mail) { (template, mail.unwrap()) };
     vec![
         render(Template::Welcome, templates.render(Template::Welcome, &locale, &Welcome { name: text::name(name) })),
         render(Template::EmailVerification, account(Template::EmailVerification, "/verify-email")),
         render(Template::PasswordReset, account(Template::PasswordReset, "/password-reset")),
+        render(Template::CompanyInvitation, templates.render(Template::CompanyInvitation, &locale, &invitation)),
         render(Template::OrderConfirmed, templates.render(Template::OrderConfirmed, &locale, &order())),
         render(
             Template::OrderCanceled,
@@ -124,13 +133,18 @@ fn a_mail_says_what_its_reader_needs() {
         let (_, mail) = mails.iter().find(|(template, _)| *template == wanted).unwrap();
         (mail.subject.clone(), mail.html.clone(), mail.text.clone())
     };
-    let expected: [(Template, &str, &[&str]); 6] = [
+    let expected: [(Template, &str, &[&str]); 7] = [
         (Template::Welcome, "Willkommen bei Argosy, Ada Lovelace", &["https://shop.example/"]),
         (Template::EmailVerification, "Bitte bestätigen Sie Ihre E-Mail-Adresse", &["24 Stunden", "Argosy"]),
         (
             Template::PasswordReset,
             "Neues Passwort festlegen",
             &["eine Stunde", "überall abgemeldet", "Sie waren es nicht?"],
+        ),
+        (
+            Template::CompanyInvitation,
+            "Einladung zu Kontor & Söhne GmbH",
+            &["Grace Hopper lädt Sie ein", "sieben Tage", "Sie haben noch kein Konto?"],
         ),
         (
             Template::OrderConfirmed,
@@ -179,7 +193,7 @@ fn a_mail_says_what_its_reader_needs() {
 fn each_reason_to_cancel_has_its_sentence() {
     let templates = templates();
     let locale: Locale = "en".parse().unwrap();
-    let reader = Reader { name: None, locale: locale.clone() };
+    let reader = Reader { name: None, locale: locale.clone(), wants_mail: true };
     let words = templates.words(Language::English).unwrap();
     for (reason, why, money) in [
         (CancelReason::PaymentFailed, "Your payment was declined", "Nothing was charged."),

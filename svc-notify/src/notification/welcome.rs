@@ -31,7 +31,7 @@ pub(crate) async fn registered(tx: &mut Tx, notify: Notify, received: Received<U
         }
         Err(error) => return Err(error.into()),
     };
-    let to = Addressee { user_id: Some(user.user_id), email: &user.email, locale: &user.locale };
+    let to = Addressee { user_id: Some(user.user_id), email: &user.email, locale: &user.locale, wanted: true };
     let occasion = Occasion { event_id: received.id, order_id: None };
     queue(tx, &notify, occasion, Template::Welcome, to, &Welcome { name: text::name(&user.name) }).await
 }

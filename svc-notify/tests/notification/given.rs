@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     contracts::{
         order::{GetOrder, OrderDetails, OrderLine},
-        user::{GetUserDetails, UserDetails, UserRegistered},
+        user::{GetUserDetails, Preferences, UserDetails, UserRegistered},
     },
     service::Running,
     types::{Currency, Money, OrderId, Quantity, TaxCategory, UserId},
@@ -55,10 +55,19 @@ pub(super) fn address(user: UserId) -> String {
 
 /// svc-user knows everybody, by this name and locale.
 pub(super) async fn everybody_is_called(bed: &Bed, name: &'static str, locale: &'static str) {
+    everybody_prefers(bed, (name, locale), Preferences::default()).await;
+}
+
+/// The same, with these preferences.
+pub(super) async fn everybody_prefers(
+    bed: &Bed,
+    (name, locale): (&'static str, &'static str),
+    preferences: Preferences,
+) {
     bed.answer::<GetUserDetails>(move |question| {
         let user_id = question.user_id;
         let (email, locale) = (address(user_id).parse().unwrap(), locale.parse().unwrap());
-        Ok(UserDetails { user_id, email, name: name.to_owned(), locale })
+        Ok(UserDetails { user_id, email, name: name.to_owned(), locale, preferences: preferences.clone() })
     })
     .await;
 }
@@ -94,6 +103,7 @@ fn order(order_id: OrderId, user_id: UserId, article: &str) -> OrderDetails {
         shipping_tax_rate: "19".to_owned(),
         tax_total: euro(1_993),
         total: euro(12_483),
+        company: None,
     }
 }
 

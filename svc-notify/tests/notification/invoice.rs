@@ -14,6 +14,7 @@ use super::given::{address, entries, everybody_is_called, mail, register, run};
 #[tokio::test(flavor = "multi_thread")]
 async fn the_buyer_gets_a_link_that_leads_to_the_document() {
     let (bed, user) = (Bed::start().await, UserId::new());
+    everybody_is_called(&bed, "Ada", "en").await;
     bed.answer::<GetInvoiceMail>(move |question| {
         Ok(InvoiceMail {
             email: address(user).parse().unwrap(),
