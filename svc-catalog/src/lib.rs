@@ -27,6 +27,9 @@ use stock::Asked;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 const EXPIRE_EVERY: Duration = Duration::from_secs(5);
+/// How long anyone may keep an answer of the catalogue: long enough for a crowd, short enough for a price. While this service is
+/// away the gateway may go on showing it for ten minutes; ordering asks for the price of the moment.
+const CACHE_CONTROL: &str = "public, max-age=5, stale-if-error=600";
 
 /// The service, as its list says.
 pub fn service() -> Service<Catalog> {

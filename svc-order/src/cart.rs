@@ -7,6 +7,7 @@
 pub mod api;
 pub mod edit;
 pub mod guest;
+mod someone;
 pub mod view;
 
 use chrono::Utc;
@@ -27,6 +28,8 @@ use crate::{
 };
 use guest::{CartToken, TokenHash};
 
+/// The header with a guest's token.
+const CART_TOKEN: &str = "Cart-Token";
 /// The most items a cart has; also what one question to the catalogue may ask for.
 pub(crate) const MOST_ITEMS: i64 = 100;
 
@@ -65,11 +68,14 @@ impl Shopper {
                 Ok(Self::Person(identity.user))
             }
             (None, Some(token)) => token.hash().map(Self::Guest).ok_or_else(guest::no_such_cart),
-            (None, None) => {
-                let needs = "This needs an access token, `Authorization: Bearer …`, or the `Cart-Token` of a guest.";
-                Err(Problem::new(Code::Unauthenticated, needs))
-            }
+            (None, None) => Err(Self::unknown()),
         }
+    }
+
+    /// For whoever shows no token of either kind.
+    fn unknown() -> Problem {
+        let needs = "This needs an access token, `Authorization: Bearer …`, or the `Cart-Token` of a guest.";
+        Problem::new(Code::Unauthenticated, needs)
     }
 
     /// The cart, if something was ever put into it.

@@ -24,17 +24,20 @@ use nats::{
         order::{AuditOrders, GetOrder, OrderCanceled, OrderCompleted, OrderConfirmed, OrderPlaced},
         payment::{GetPayment, PaymentCaptured, PaymentFailed, PaymentRefunded},
         shipping::QuoteShipping,
-        user::{GetAddress, GetUserDetails},
+        user::{GetAddress, GetUserDetails, company::GetCompanyMembership},
     },
     database::Database,
-    idempotency::{InFlight, Keyed},
+    idempotency::{InFlight, Keyed, Lookups},
     invoke::Caller,
     service::{Runtime, Service, StartError},
     work::Queue,
 };
 
 use order::{
-    saga::{overdue, payment, stock},
+    saga::{
+        Saga, overdue, payment,
+        stock::{self, Settler},
+    },
     write::Writer,
 };
 
@@ -54,15 +57,16 @@ pub fn service() -> Service<Orders> {
         .calls::<QuoteShipping>()
         .calls::<GetAddress>()
         .calls::<GetUserDetails>()
+        .calls::<GetCompanyMembership>()
         .calls::<GetPayment>()
         .publishes::<OrderPlaced>()
         .publishes::<OrderConfirmed>()
         .publishes::<OrderCanceled>()
         .publishes::<OrderCompleted>()
-        .consume::<PaymentCaptured, _>("note-capture", payment::note_capture)
+        .consume_all::<PaymentCaptured, _>("note-capture", payment::note_captures)
         .consume::<PaymentFailed, _>("cancel-unpaid", payment::cancel_unpaid)
         .consume::<PaymentRefunded, _>("note-refund", order::refund::note_refund)
-        .works("secure-stock", |orders| orders.stock.clone(), stock::claim, stock::secure)
+        .works("secure-stock", |orders| orders.saga.stock.clone(), stock::claim, stock::secure)
         .works("settle-overdue", |orders| orders.overdue.clone(), overdue::claim, overdue::settle)
         .every("expire-carts", EXPIRE_CARTS_EVERY, cart::guest::expire)
         .audit(order::audit::audit)
@@ -73,16 +77,18 @@ pub fn service() -> Service<Orders> {
 pub struct Orders {
     pub(crate) database: Database,
     pub(crate) calls: Caller,
-    /// How long an order may stay unpaid.
-    pub(crate) payment_timeout: Duration,
+    /// What the saga needs.
+    pub(crate) saga: Saga,
     /// Writes placed orders, those that wait together in one transaction.
     pub(crate) writer: Writer,
+    /// Knows the answers that requests got before.
+    pub(crate) lookups: Lookups,
     /// Makes refusals final.
     pub(crate) refusals: Batcher<Keyed, bool>,
     /// The requests that this instance is placing orders for.
     pub(crate) running: InFlight,
-    /// The paid orders whose goods are to be secured.
-    pub(crate) stock: Queue,
+    /// Settles what svc-catalog said of paid orders' goods.
+    pub(crate) settler: Settler,
     /// The orders that have waited for too long.
     pub(crate) overdue: Queue,
 }
@@ -90,12 +96,14 @@ pub struct Orders {
 impl Orders {
     async fn start(runtime: Runtime) -> Result<Self, StartError> {
         let payment_timeout = payment_timeout(&runtime.settings)?;
+        let saga = Saga { payment_timeout, stock: Queue::new(stock::AT_ONCE) };
         Ok(Self {
-            payment_timeout,
+            settler: stock::start_settling(runtime.database.clone(), saga.clone()),
+            saga,
             writer: order::write::start(runtime.database.clone(), payment_timeout),
+            lookups: Lookups::start(runtime.database.clone()),
             refusals: order::place::start_refusing(runtime.database.clone()),
             running: InFlight::default(),
-            stock: Queue::new(stock::AT_ONCE),
             overdue: Queue::new(overdue::AT_ONCE),
             database: runtime.database,
             calls: runtime.calls,

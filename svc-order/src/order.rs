@@ -7,6 +7,7 @@ pub mod api;
 pub(crate) mod audit;
 pub(crate) mod cancel;
 pub(crate) mod change;
+pub(crate) mod company;
 pub(crate) mod complete;
 pub(crate) mod details;
 pub mod history;
@@ -14,6 +15,7 @@ pub mod payment_method;
 pub mod place;
 pub(crate) mod price;
 pub(crate) mod refund;
+pub mod request;
 pub(crate) mod reservation;
 pub mod resource;
 pub(crate) mod saga;
@@ -21,15 +23,17 @@ pub mod status;
 pub(crate) mod tax;
 pub(crate) mod write;
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use diesel::{
-    ExpressionMethods, Insertable, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
+    ExpressionMethods, Insertable, JoinOnDsl, OptionalExtension, QueryDsl, Queryable, Selectable, SelectableHelper,
     deserialize::FromSqlRow, expression::AsExpression, pg::Pg, sql_types,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
     contracts::order::CancelReason,
-    identity::Identity,
+    identity::{OrdersRead, OwnerOr},
     types::{
         Address, Currency, DecimalString, Email, Invalid, Money, OrderId, PaymentId, ProductId, Quantity, Sku,
         TaxCategory, TaxGroup, UserId,
@@ -37,7 +41,8 @@ use nats::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::schema::{order_line, order_terms, orders};
+use crate::schema::{order_company, order_line, order_terms, orders};
+use company::CompanyRow;
 use payment_method::PaymentMethod;
 use status::{FulfillmentStatus, OrderStatus, PaymentStatus, State};
 
@@ -95,9 +100,9 @@ pub(crate) struct LineRow {
 }
 
 impl OrderRow {
-    /// The orders that `identity` may see: its own, or everyone's for staff.
-    pub(crate) fn visible_to(identity: &Identity) -> orders::BoxedQuery<'static, Pg> {
-        if identity.is_staff() { orders::table.into_boxed() } else { Self::owned_by(identity.user) }
+    /// The orders that `caller` may see: their own, or everyone's.
+    pub(crate) fn visible_to(caller: &OwnerOr<OrdersRead>) -> orders::BoxedQuery<'static, Pg> {
+        if caller.reaches_all() { orders::table.into_boxed() } else { Self::owned_by(caller.identity().user) }
     }
 
     /// The orders of one person.
@@ -108,6 +113,17 @@ impl OrderRow {
     /// One order, held until the transaction ends: whoever else wants to move it waits.
     pub(crate) async fn lock(connection: &mut AsyncPgConnection, id: OrderId) -> diesel::QueryResult<Option<Self>> {
         orders::table.find(id).select(Self::as_select()).for_update().first(connection).await.optional()
+    }
+
+    /// Many orders, each held until the transaction ends.
+    pub(crate) async fn lock_all(
+        connection: &mut AsyncPgConnection,
+        ids: &[OrderId],
+    ) -> diesel::QueryResult<HashMap<OrderId, Self>> {
+        // By id, as every other that wants several: nobody waits in a circle.
+        let locked = orders::table.filter(orders::id.eq_any(ids)).order(orders::id).select(Self::as_select());
+        let locked: Vec<Self> = locked.for_update().load(connection).await?;
+        Ok(locked.into_iter().map(|order| (order.id, order)).collect())
     }
 
     /// Its three states.
@@ -122,11 +138,15 @@ impl OrderRow {
 }
 
 impl TermsRow {
-    /// The terms of these orders, in no particular order.
-    pub(crate) async fn of(connection: &mut AsyncPgConnection, orders: &[OrderId]) -> diesel::QueryResult<Vec<Self>> {
+    /// The terms of these orders, and the companies they are for, in no particular order.
+    pub(crate) async fn of(
+        connection: &mut AsyncPgConnection,
+        orders: &[OrderId],
+    ) -> diesel::QueryResult<Vec<(Self, Option<CompanyRow>)>> {
         order_terms::table
+            .left_join(order_company::table.on(order_company::order_id.eq(order_terms::order_id)))
             .filter(order_terms::order_id.eq_any(orders.iter().copied()))
-            .select(Self::as_select())
+            .select((Self::as_select(), Option::<CompanyRow>::as_select()))
             .load(connection)
             .await
     }

@@ -54,6 +54,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    order_company (order_id) {
+        order_id -> Uuid,
+        company_id -> Uuid,
+        purchase_order_number -> Nullable<Text>,
+        buyer -> Jsonb,
+    }
+}
+
+diesel::table! {
     order_line (order_id, position) {
         order_id -> Uuid,
         position -> Integer,
@@ -96,6 +105,7 @@ diesel::table! {
 
 diesel::joinable!(cart_item -> cart (cart_id));
 diesel::joinable!(order_terms -> orders (order_id));
+diesel::joinable!(order_company -> orders (order_id));
 diesel::joinable!(order_line -> orders (order_id));
 diesel::joinable!(order_history -> orders (order_id));
 diesel::joinable!(order_refund -> orders (order_id));
@@ -104,6 +114,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     cart_item,
     orders,
     order_terms,
+    order_company,
     order_line,
     order_history,
     order_refund

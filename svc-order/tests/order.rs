@@ -1,6 +1,7 @@
 mod audit;
 mod batch;
 mod cancel;
+mod company;
 mod complete;
 mod details;
 mod get;

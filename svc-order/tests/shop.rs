@@ -16,7 +16,7 @@ use nats::{
             DeclineReason, GetPayment, PaymentCaptured, PaymentDetails, PaymentFailed, PaymentProgress, PaymentRefunded,
         },
         shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
-        user::{GetAddress, GetUserDetails, Unknown, UserDetails},
+        user::{GetAddress, GetUserDetails, Preferences, Unknown, UserDetails},
     },
     service::Running,
     types::{Address, AddressId, Currency, Money, OrderId, PaymentId, ProductId, RefundId, TaxCategory},
@@ -76,6 +76,8 @@ pub(crate) struct Shop {
     pub(crate) service: Running,
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) payments: Arc<Payments>,
+    /// What everybody prefers.
+    pub(crate) preferences: Arc<Mutex<Preferences>>,
     pub(crate) bed: Bed,
 }
 
@@ -102,14 +104,17 @@ impl Shop {
     /// Only svc-user is there.
     pub(crate) async fn without_catalog_and_shipping() -> Self {
         let bed = Bed::start().await;
-        bed.answer::<GetUserDetails>(|question| {
+        let preferences = Arc::<Mutex<Preferences>>::default();
+        let prefers = Arc::clone(&preferences);
+        bed.answer::<GetUserDetails>(move |question| {
             let user_id = question.user_id;
             let email = format!("{user_id}@example.com").parse().unwrap();
-            Ok(UserDetails { user_id, email, name: "Ada".to_owned(), locale: "en-GB".parse().unwrap() })
+            let (name, locale) = ("Ada".to_owned(), "en-GB".parse().unwrap());
+            Ok(UserDetails { user_id, email, name, locale, preferences: prefers.lock().unwrap().clone() })
         })
         .await;
         let service = bed.run(svc_order::service()).await;
-        Self { service, catalog: Arc::default(), payments: Arc::default(), bed }
+        Self { service, catalog: Arc::default(), payments: Arc::default(), preferences, bed }
     }
 
     pub(crate) async fn catalog_comes(&self) {
@@ -197,11 +202,11 @@ impl Shop {
 
     /// Stops svc-order, does something, and starts it again.
     pub(crate) async fn restarted(self, between: impl AsyncFnOnce(&Bed)) -> Self {
-        let Self { service, catalog, payments, bed } = self;
+        let Self { service, catalog, payments, preferences, bed } = self;
         service.stop().await;
         between(&bed).await;
         let service = bed.run(svc_order::service()).await;
-        Self { service, catalog, payments, bed }
+        Self { service, catalog, payments, preferences, bed }
     }
 
     /// What a query comes to: one number.

@@ -25,8 +25,10 @@ use nats::{
     work::Queue,
 };
 
+use payment::settle::together::Settler;
 use provider::Provider;
 use signature::SigningSecret;
+use webhook::Hearing;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!();
 const SECONDS_10: Duration = Duration::from_secs(10);
@@ -36,7 +38,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub fn service() -> Service<Payments> {
     Service::new("payment", "Payments: charged once, refunded never too much.", MIGRATIONS, Payments::start)
         .http((payment::api::PaymentApi, payment::refund::api::RefundApi, webhook::WebhookApi))
-        .consume::<OrderPlaced, _>("charge-placed", payment::intent::placed)
+        .consume_all::<OrderPlaced, _>("charge-placed", payment::intent::placed)
         .consume::<OrderCanceled, _>("settle-canceled", payment::cancel::settle_canceled)
         .answer::<GetPayment, _>(payment::details::get)
         .answer::<AuditPayments, _>(payment::details::page)
@@ -61,6 +63,10 @@ pub struct Payments {
     pub(crate) provider: Provider,
     /// What the provider may sign its webhooks with.
     pub(crate) secrets: Arc<[SigningSecret]>,
+    /// Writes down what was seen of payments.
+    pub(crate) settler: Settler,
+    /// Writes down what the provider tells.
+    pub(crate) heard: Hearing,
     /// The payments that are to be charged.
     pub(crate) due: Queue,
     /// The refunds that are to be made.
@@ -76,6 +82,8 @@ impl Payments {
         Ok(Self {
             provider: Provider::of(&runtime.settings)?,
             secrets: webhook::secrets(&runtime.settings)?.into(),
+            settler: payment::settle::together::start(runtime.database.clone()),
+            heard: webhook::start_hearing(runtime.database.clone()),
             database: runtime.database,
             calls: runtime.calls,
             due: Queue::new(payment::charge::AT_ONCE),

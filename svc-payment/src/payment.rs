@@ -26,7 +26,7 @@ use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use diesel::{
-    BelongingToDsl, ExpressionMethods, Insertable, QueryDsl, Queryable, QueryableByName, Selectable, SelectableHelper,
+    BelongingToDsl, ExpressionMethods, QueryDsl, Queryable, QueryableByName, Selectable, SelectableHelper,
     associations::{Associations, Identifiable},
     deserialize::FromSqlRow,
     expression::AsExpression,
@@ -37,7 +37,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     contracts::payment::DeclineReason,
     database::{Connection, DatabaseError, Tx},
-    identity::Identity,
+    identity::{OwnerOr, PaymentsRead},
     types::{Currency, Money, OrderId, PaymentId, UserId},
 };
 use poem_openapi::Enum;
@@ -67,7 +67,7 @@ pub enum PaymentStatus {
 }
 
 /// What happened to money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Enum, AsExpression, FromSqlRow)]
 #[serde(rename_all = "snake_case")]
 #[oai(rename_all = "snake_case")]
 #[diesel(sql_type = sql_types::Text)]
@@ -131,21 +131,6 @@ pub(crate) struct Payment {
     pub(crate) updated_at: DateTime<Utc>,
 }
 
-/// A payment to be made; the table's default makes it due at once.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = payment, check_for_backend(Pg))]
-pub(crate) struct NewPayment {
-    pub(crate) id: PaymentId,
-    pub(crate) order_id: OrderId,
-    pub(crate) user_id: UserId,
-    pub(crate) amount: i64,
-    pub(crate) currency: Currency,
-    pub(crate) method: String,
-    pub(crate) status: PaymentStatus,
-    pub(crate) traceparent: String,
-    pub(crate) request_id: String,
-}
-
 /// A row of `transaction`.
 #[derive(Debug, Clone, Queryable, Selectable, Identifiable, Associations)]
 #[diesel(table_name = transaction, belongs_to(Payment), check_for_backend(Pg))]
@@ -188,10 +173,10 @@ impl Payment {
         format!("order:{}:{operation}", self.order_id)
     }
 
-    /// The payments that `identity` may see: its own, or everybody's for staff. The only way in from outside.
-    pub(crate) fn visible_to(identity: &Identity) -> payment::BoxedQuery<'static, Pg> {
+    /// The payments that `caller` may see: their own, or everybody's. The only way in from outside.
+    pub(crate) fn visible_to(caller: &OwnerOr<PaymentsRead>) -> payment::BoxedQuery<'static, Pg> {
         let all = payment::table.into_boxed();
-        if identity.is_staff() { all } else { all.filter(payment::user_id.eq(identity.user)) }
+        if caller.reaches_all() { all } else { all.filter(payment::user_id.eq(caller.identity().user)) }
     }
 
     /// Gives it up before anybody asked the provider for it.

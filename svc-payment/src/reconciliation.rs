@@ -20,7 +20,7 @@ use diesel::{
     sql_types,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use nats::database::{Connection, DatabaseError};
+use nats::database::{Connection, DatabaseError, sql};
 
 use crate::{
     Payments,
@@ -156,10 +156,8 @@ async fn read_on(payments: &Payments) -> Result<(), Interrupted> {
         forgotten(&mut tx, (after, read), &data).await?;
         let complete = data.len() < PAGE;
         // Of two instances the one that read further counts.
-        sql_query(
-            "update statement set sequence = greatest(sequence, $1),
-                 complete_until = case when $2 then greatest(complete_until, $3) else complete_until end",
-        )
+        sql("update statement set sequence = greatest(sequence, $1),
+                 complete_until = case when $2 then greatest(complete_until, $3) else complete_until end")
         .bind::<sql_types::BigInt, _>(read)
         .bind::<sql_types::Bool, _>(complete)
         .bind::<sql_types::Timestamptz, _>(now)
@@ -241,12 +239,10 @@ async fn compare(payments: &Payments) -> Result<(), Interrupted> {
 /// The payments of which the provider did something that the ledger does not know.
 async fn missing(payments: &Payments) -> Result<Vec<Missing>, Interrupted> {
     let mut connection = payments.database.connection().await?;
-    let missing = sql_query(
-        "select line.payment from statement_line line
+    let missing = sql("select line.payment from statement_line line
          where not line.matched and line.refusal is null
            and not exists (select from known_operation known where known.provider_reference = line.reference)
-         group by line.payment order by min(line.problem) nulls first, min(line.sequence) limit $1",
-    )
+         group by line.payment order by min(line.problem) nulls first, min(line.sequence) limit $1")
     .bind::<sql_types::BigInt, _>(SETTLED)
     .load(&mut connection)
     .await?;
@@ -275,11 +271,9 @@ async fn write_down(payments: &Payments, reference: &str) -> Result<Option<Strin
 /// Keeps why the lines of a payment cannot be brought together with the ledger.
 async fn doubt(payments: &Payments, reference: &str, problem: &str) -> Result<(), Interrupted> {
     let mut connection: Connection = payments.database.connection().await?;
-    sql_query(
-        "update statement_line line set problem = $2
+    sql("update statement_line line set problem = $2
          where line.payment = $1 and line.refusal is null and line.problem is distinct from $2
-           and not exists (select from known_operation known where known.provider_reference = line.reference)",
-    )
+           and not exists (select from known_operation known where known.provider_reference = line.reference)")
     .bind::<sql_types::Text, _>(reference)
     .bind::<sql_types::Text, _>(problem)
     .execute(&mut connection)

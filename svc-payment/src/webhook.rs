@@ -12,11 +12,15 @@
 //! about what the ledger does not know by then.
 
 use chrono::Utc;
-use diesel::{QueryableByName, sql_query, sql_types};
+use diesel::{
+    QueryableByName,
+    sql_types::{self, Array},
+};
 use diesel_async::RunQueryDsl;
 use nats::{
+    batch::{Batcher, Limits},
     config::Settings,
-    database::{Connection, DatabaseError},
+    database::{Database, DatabaseError, sql},
     http::NoContent,
     problem::{Code, Problem},
     service::StartError,
@@ -95,27 +99,38 @@ impl WebhookApi {
         let notice: Notice = serde_json::from_slice(&body.0).map_err(|error| {
             Problem::new(Code::MalformedRequest, format!("The webhook is signed, but cannot be read: {error}."))
         })?;
-        let mut connection = payments.database.connection().await?;
-        hear(&mut connection, id, &notice).await?;
+        payments.heard.ask((id.clone(), notice)).await?;
         Ok(NoContent)
     }
 }
 
-/// Writes the message down, unless it was heard before; what it tells of may be known already.
-async fn hear(connection: &mut Connection, id: &str, notice: &Notice) -> Result<(), DatabaseError> {
-    sql_query(
-        "insert into webhook (id, kind, payment, operation, next_try_at)
-         values ($1, $2, $3, $4, case when not exists (select from known_operation where provider_reference = $4)
-                                 then now() + interval '1 second' end)
-         on conflict (id) do nothing",
-    )
-    .bind::<sql_types::Text, _>(id)
-    .bind::<sql_types::Text, _>(&notice.r#type)
-    .bind::<sql_types::Text, _>(&notice.data.payment)
-    .bind::<sql_types::Text, _>(&notice.data.operation)
-    .execute(connection)
+/// Writes messages down, those that come together in one transaction.
+pub(crate) type Hearing = Batcher<(String, Notice), ()>;
+
+/// Starts hearing.
+pub(crate) fn start_hearing(database: Database) -> Hearing {
+    let hear = move |messages| {
+        let database = database.clone();
+        async move { hear(&database, messages).await }
+    };
+    Batcher::start(Limits::default(), |_| 1, hear)
+}
+
+/// Writes messages down that were not heard before; what they tell of may be known already.
+async fn hear(database: &Database, messages: Vec<(String, Notice)>) -> Result<Vec<()>, DatabaseError> {
+    let mut connection = database.connection().await?;
+    sql("insert into webhook (id, kind, payment, operation, next_try_at)
+         select *, case when not exists (select from known_operation where provider_reference = heard.operation)
+                        then now() + interval '1 second' end
+         from unnest($1, $2, $3, $4) as heard (id, kind, payment, operation)
+         on conflict (id) do nothing")
+    .bind::<Array<sql_types::Text>, _>(messages.iter().map(|(id, _)| id).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(messages.iter().map(|(_, notice)| &notice.r#type).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(messages.iter().map(|(_, notice)| &notice.data.payment).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(messages.iter().map(|(_, notice)| &notice.data.operation).collect::<Vec<_>>())
+    .execute(&mut connection)
     .await?;
-    Ok(())
+    Ok(messages.iter().map(|_| ()).collect())
 }
 
 /// A webhook that a worker reads up on.
@@ -133,23 +148,19 @@ pub(crate) struct Heard {
 /// of another instance.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Heard>, DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    sql_query(
-        "with known as materialized (
+    sql("with known as materialized (
              select id from webhook
              where next_try_at <= now()
                and exists (select from known_operation where provider_reference = webhook.operation)
              for update of webhook skip locked)
-         update webhook set next_try_at = null from known where webhook.id = known.id",
-    )
+         update webhook set next_try_at = null from known where webhook.id = known.id")
     .execute(&mut connection)
     .await?;
-    let claimed = sql_query(
-        "with due as materialized (
+    let claimed = sql("with due as materialized (
              select id from webhook where next_try_at <= now() order by next_try_at limit $1 for update skip locked)
          update webhook set tries = tries + 1, next_try_at = now() + $2 * interval '1 millisecond'
          from due where webhook.id = due.id
-         returning webhook.id, webhook.payment, webhook.tries",
-    )
+         returning webhook.id, webhook.payment, webhook.tries")
     .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(LEASE_MS)
     .load(&mut connection)
@@ -202,7 +213,7 @@ async fn look(payments: &Payments, heard: &Heard) -> Result<(), String> {
 /// Until the delay is over, or for ever.
 async fn put_off(payments: &Payments, heard: &Heard, delay_ms: Option<i32>) -> Result<(), DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    sql_query("update webhook set next_try_at = now() + $3 * interval '1 millisecond' where id = $1 and tries = $2")
+    sql("update webhook set next_try_at = now() + $3 * interval '1 millisecond' where id = $1 and tries = $2")
         .bind::<sql_types::Text, _>(&heard.id)
         .bind::<sql_types::Integer, _>(heard.tries)
         .bind::<sql_types::Nullable<sql_types::Integer>, _>(delay_ms)
@@ -214,7 +225,7 @@ async fn put_off(payments: &Payments, heard: &Heard, delay_ms: Option<i32>) -> R
 /// Forgets what was heard a month ago and is done with.
 pub(crate) async fn forget_old(payments: Payments) -> Result<(), DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    sql_query("delete from webhook where created_at < now() - interval '30 days' and next_try_at is null")
+    sql("delete from webhook where created_at < now() - interval '30 days' and next_try_at is null")
         .execute(&mut connection)
         .await?;
     Ok(())

@@ -3,7 +3,7 @@
 use nats::{
     http::{Body, Created, Listed},
     idempotency::IdempotencyKey,
-    identity::{Staff, Visitor},
+    identity::{CatalogWrite, Visitor},
     problem::Problem,
     types::{CategoryId, Cursor, Limit, Page},
 };
@@ -11,6 +11,7 @@ use poem::web::Data;
 use poem_openapi::{
     Object, OpenApi, Tags,
     param::{Header, Path, Query},
+    payload::Response,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,7 @@ use super::{
     create::{CreateCategory, create_category},
     slug::Slug,
 };
-use crate::Catalog;
+use crate::{CACHE_CONTROL, Catalog};
 
 #[derive(Tags)]
 enum Tag {
@@ -65,11 +66,12 @@ impl CategoryApi {
         limit: Query<Limit>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<Cursor>>,
-    ) -> Result<Listed<CategoryDetails>, Problem> {
+    ) -> Result<Response<Listed<CategoryDetails>>, Problem> {
         let after: Option<(String, CategoryId)> = cursor.0.map(|cursor| cursor.after()).transpose()?;
         let mut connection = catalog.database.replica().await?;
         let rows = Category::list(&mut connection, after, limit.0).await?;
-        Ok(Listed(Page::from_rows(rows, limit.0, |row| (row.name.clone(), row.id), CategoryDetails::from)?))
+        let page = Page::from_rows(rows, limit.0, |row| (row.name.clone(), row.id), CategoryDetails::from)?;
+        Ok(Response::new(Listed(page)).header("Cache-Control", CACHE_CONTROL))
     }
 
     /// Get a category
@@ -82,10 +84,10 @@ impl CategoryApi {
         Visitor(_visitor): Visitor,
         /// Which category.
         slug: Path<Slug>,
-    ) -> Result<Body<CategoryDetails>, Problem> {
+    ) -> Result<Response<Body<CategoryDetails>>, Problem> {
         let mut connection = catalog.database.connection().await?;
         let row = Category::by_slug(&mut connection, &slug.0).await?.ok_or_else(|| Problem::not_found("category"))?;
-        Ok(Body(row.into()))
+        Ok(Response::new(Body(row.into())).header("Cache-Control", CACHE_CONTROL))
     }
 
     /// Create a category
@@ -95,7 +97,7 @@ impl CategoryApi {
     async fn create(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(identity): Staff,
+        CatalogWrite(identity): CatalogWrite,
         /// A fresh key per category; a repeat with the same key creates nothing.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,

@@ -3,7 +3,7 @@
 use nats::{
     http::{Body, Created, Listed, NoContent},
     idempotency::IdempotencyKey,
-    identity::{Staff, Visitor},
+    identity::{CatalogWrite, Visitor},
     problem::Problem,
     types::{Currency, Cursor, Limit, ProductId, Text},
 };
@@ -22,10 +22,7 @@ use super::{
     list::{Filter, Sort, list_products},
     update::{UpdateProduct, update_product},
 };
-use crate::{Catalog, category::slug::Slug};
-
-/// How long anyone may keep an answer of the catalogue: long enough for a crowd, short enough for a price.
-const CACHE_CONTROL: &str = "public, max-age=5";
+use crate::{CACHE_CONTROL, Catalog, category::slug::Slug};
 
 #[derive(Tags)]
 enum Tag {
@@ -60,7 +57,8 @@ impl ProductApi {
     /// List or search the products
     ///
     /// Whole products, with variants, prices and what is available. Prices are net. A filter by price compares with the
-    /// lowest price of a product in the currency; a product that has none there is then left out.
+    /// lowest price of a product in the currency; a product that has none there is then left out. Prices below zero, or that
+    /// leave nothing between them, are an `invalid_request`.
     #[oai(path = "/", method = "get", operation_id = "list_products")]
     #[expect(
         clippy::too_many_arguments,
@@ -130,12 +128,12 @@ impl ProductApi {
 
     /// Create a product
     ///
-    /// With its variants and their prices; each SKU must be new (409), and starts with a stock of nothing.
+    /// With its variants and their prices; each SKU must be new, or else it is a `conflict`, and starts with a stock of nothing.
     #[oai(path = "/", method = "post", operation_id = "create_product")]
     async fn create(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(identity): Staff,
+        CatalogWrite(identity): CatalogWrite,
         /// A fresh key per product; a repeat with the same key creates nothing.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
@@ -147,12 +145,13 @@ impl ProductApi {
     /// Edit a product
     ///
     /// What is sent changes, everything else stays. Variants are found by their SKU: a known one changes, a new one is
-    /// added. With `If-Match`, an edit that someone else made in the meantime is not overwritten (412).
+    /// added; a SKU of another product is a `conflict`. With `If-Match`, an edit that someone else made in the meantime is
+    /// not overwritten.
     #[oai(path = "/:product_id", method = "patch", operation_id = "update_product")]
     async fn update(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(_identity): Staff,
+        CatalogWrite(_caller): CatalogWrite,
         /// Which product.
         product_id: Path<ProductId>,
         /// The `ETag` of the product as it was read.
@@ -173,7 +172,7 @@ impl ProductApi {
     async fn delete(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(_identity): Staff,
+        CatalogWrite(_caller): CatalogWrite,
         /// Which product.
         product_id: Path<ProductId>,
     ) -> Result<NoContent, Problem> {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use nats::{
     http::{Body, Created, Listed},
     idempotency::IdempotencyKey,
-    identity::{Staff, Visitor},
+    identity::{Permission, StockRead, StockWrite, Visitor},
     problem::Problem,
     types::{Cursor, Limit, OrderId, Page, Sku, UserId},
 };
@@ -40,20 +40,20 @@ pub(crate) struct StockLevel {
     reserved: i32,
     /// Pieces that can be ordered: `on_hand - reserved`.
     available: i32,
-    /// Below this it is time to buy; only staff sees it.
+    /// Below this it is time to buy; told to those who may read or set it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[oai(skip_serializing_if_is_none)]
     reorder_point: Option<i32>,
 }
 
 impl StockLevel {
-    fn of(stock: Stock, staff: bool) -> Self {
+    fn of(stock: Stock, for_shop: bool) -> Self {
         Self {
             available: stock.available(),
             sku: stock.sku,
             on_hand: stock.on_hand,
             reserved: stock.reserved,
-            reorder_point: staff.then_some(stock.reorder_point),
+            reorder_point: for_shop.then_some(stock.reorder_point),
         }
     }
 }
@@ -96,7 +96,8 @@ pub(crate) struct StockApi;
 impl StockApi {
     /// Get the stock level of a SKU
     ///
-    /// Anyone may ask. `available` is what can be ordered at this moment; only a reservation promises it.
+    /// Anyone may ask. `available` is what can be ordered at this moment; only a reservation promises it. The reorder point
+    /// is told to whoever holds `stock:read`.
     #[oai(path = "/:sku", method = "get", operation_id = "get_stock")]
     async fn get(
         &self,
@@ -107,18 +108,19 @@ impl StockApi {
     ) -> Result<Body<StockLevel>, Problem> {
         let mut connection = catalog.database.connection().await?;
         let stock = Stock::find(&mut connection, &sku.0).await?.ok_or_else(|| Problem::not_found("SKU"))?;
-        Ok(Body(StockLevel::of(stock, visitor.is_some_and(|identity| identity.is_staff()))))
+        let for_shop = visitor.is_some_and(|identity| identity.holds(Permission::StockRead));
+        Ok(Body(StockLevel::of(stock, for_shop)))
     }
 
     /// Set the stock level of a SKU
     ///
     /// For what someone counted. The difference goes into the ledger as an adjustment. A level below what is reserved for
-    /// orders is refused (409).
+    /// orders is a `conflict`.
     #[oai(path = "/:sku", method = "put", operation_id = "set_stock")]
     async fn set(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(identity): Staff,
+        StockWrite(identity): StockWrite,
         /// Which SKU.
         sku: Path<Sku>,
         request: Body<SetStock>,
@@ -135,10 +137,10 @@ impl StockApi {
     async fn record(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(identity): Staff,
+        StockWrite(identity): StockWrite,
         /// Which SKU.
         sku: Path<Sku>,
-        /// A fresh key per movement; required.
+        /// Required: a fresh key per movement.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
         request: Body<RecordMovement>,
@@ -154,7 +156,7 @@ impl StockApi {
     async fn movements(
         &self,
         Data(catalog): Data<&Catalog>,
-        Staff(_identity): Staff,
+        StockRead(_caller): StockRead,
         /// Which SKU.
         sku: Path<Sku>,
         /// How many entries the page has.

@@ -13,7 +13,7 @@ use nats::{
         catalog::{AuditReservations, AuditedReservation, AuditedReservations},
         operations::AuditCheck,
     },
-    database::{DatabaseError, Tx},
+    database::{DatabaseError, Tx, sql},
     invoke::CallError,
     types::OrderId,
 };
@@ -38,7 +38,7 @@ pub(crate) async fn audit_reservations(
         pieces: i64,
     }
     let mut connection = catalog.database.connection().await?;
-    let rows: Vec<Row> = diesel::sql_query(
+    let rows: Vec<Row> = sql(
         "select order_id, state,
                 (select coalesce(sum(quantity), 0) from reservation_line where order_id = reservation.order_id) as pieces
          from reservation where $1 is null or order_id > $1 order by order_id limit $2",
@@ -112,7 +112,7 @@ async fn levels(tx: &mut Tx) -> Result<Vec<AuditCheck>, DatabaseError> {
         #[diesel(sql_type = Nullable<Array<Text>>)]
         negative: Option<Vec<String>>,
     }
-    let sheet: Sheet = diesel::sql_query(LEVELS).get_result(tx).await?;
+    let sheet: Sheet = sql(LEVELS).get_result(tx).await?;
     let Sheet { skus, on_hand, reserved, least, .. } = sheet;
     let ledger = sheet.ledger.unwrap_or_else(|| "empty".to_owned());
     Ok(vec![
@@ -193,11 +193,11 @@ async fn orders(tx: &mut Tx) -> Result<AuditCheck, DatabaseError> {
         #[diesel(sql_type = Text)]
         violation: String,
     }
-    let Sums { agreed, sales, orders } = diesel::sql_query(AGREED).get_result(tx).await?;
+    let Sums { agreed, sales, orders } = sql(AGREED).get_result(tx).await?;
     let mut violations = Vec::new();
     if !agreed {
         violations.push("the sums of lines and movements differ".to_owned());
-        let wrong: Vec<Wrong> = diesel::sql_query(WRONG_LINES).load(tx).await?;
+        let wrong: Vec<Wrong> = sql(WRONG_LINES).load(tx).await?;
         violations.extend(wrong.into_iter().map(|Wrong { order_id, violation }| format!("{order_id}, {violation}")));
     }
     Ok(AuditCheck::new(
@@ -216,11 +216,9 @@ async fn overdue(tx: &mut Tx) -> Result<AuditCheck, DatabaseError> {
         #[diesel(sql_type = Nullable<Array<Uuid>>)]
         late: Option<Vec<OrderId>>,
     }
-    let Overdue { held, late } = diesel::sql_query(
-        "select count(*) as held,
+    let Overdue { held, late } = sql("select count(*) as held,
                 array_agg(order_id) filter (where expires_at < clock_timestamp() - interval '1 minute') as late
-         from reservation where state = 'held'",
-    )
+         from reservation where state = 'held'")
     .get_result(tx)
     .await?;
     let late: Vec<String> =

@@ -11,7 +11,7 @@ use diesel::{
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
-    database::{DatabaseError, Tx},
+    database::{DatabaseError, Tx, sql},
     types::{Invalid, Limit, OrderId, Sku, UserId},
 };
 use poem_openapi::Enum;
@@ -152,7 +152,7 @@ pub(crate) async fn book(tx: &mut Tx, movements: &[NewMovement]) -> Result<(), D
     if movements.is_empty() {
         return Ok(());
     }
-    diesel::sql_query(BOOK)
+    sql(BOOK)
         .bind::<Array<Text>, _>(movements.iter().map(|one| one.sku.as_str()).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(movements.iter().map(|one| one.kind.as_str()).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(movements.iter().map(|one| one.quantity).collect::<Vec<_>>())

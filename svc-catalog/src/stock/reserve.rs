@@ -13,7 +13,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     batch::{Batcher, Limits},
     contracts::catalog::{ReserveRefusal, ReserveStock, ReservedLine, Shortage, StockReserved},
-    database::{Database, DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx, sql},
     invoke::CallError,
     types::{Currency, OrderId, Sku},
 };
@@ -178,7 +178,7 @@ const GRANT_LINES: &str = "
 
 /// Writes what was granted, by order id. False when one of the orders has a reservation by now.
 async fn write(tx: &mut Tx, ttl: i32, granted: &BTreeMap<OrderId, Reply>) -> Result<bool, DatabaseError> {
-    let fresh = diesel::sql_query(GRANT)
+    let fresh = sql(GRANT)
         .bind::<Integer, _>(ttl)
         .bind::<Array<Uuid>, _>(granted.keys().collect::<Vec<_>>())
         .bind::<Array<Jsonb>, _>(granted.values().collect::<Vec<_>>())
@@ -189,7 +189,7 @@ async fn write(tx: &mut Tx, ttl: i32, granted: &BTreeMap<OrderId, Reply>) -> Res
     }
     let lines: Vec<(OrderId, &ReservedLine)> =
         granted.iter().flat_map(|(order, reply)| reply.0.lines.iter().map(|line| (*order, line))).collect();
-    diesel::sql_query(GRANT_LINES)
+    sql(GRANT_LINES)
         .bind::<Array<Uuid>, _>(lines.iter().map(|(order, _)| *order).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(lines.iter().map(|(_, line)| line.sku.as_str()).collect::<Vec<_>>())
         .bind::<Array<Integer>, _>(lines.iter().map(|(_, line)| line.quantity.get()).collect::<Vec<_>>())

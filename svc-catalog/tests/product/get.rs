@@ -10,7 +10,7 @@ async fn anyone_sees_prices_and_what_is_available() {
     let answer = shop.nobody.get(&format!("/v1/products/{id}")).send().await;
     assert_eq!(answer.at("/variants/0/available"), 7, "{answer}");
     assert_eq!(answer.at("/variants/0/price"), &json!({"amount": 1000, "currency": "EUR"}));
-    assert_eq!(answer.header("cache-control"), Some("public, max-age=5"));
+    assert_eq!(answer.header("cache-control"), Some("public, max-age=5, stale-if-error=600"));
     let yen = shop.nobody.get(&format!("/v1/products/{id}?currency=JPY")).send().await;
     assert!(yen.at("/variants/0/price").is_null() && yen.at("/price_from").is_null(), "no price in yen: {yen}");
 }

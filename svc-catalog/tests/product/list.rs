@@ -91,7 +91,7 @@ async fn what_cannot_be_asked_is_pointed_at() {
     let shop = stocked().await;
     let page = shop.nobody.get("/v1/products?limit=1&sort=price").send().await;
     let cursor = page.text("/next_cursor");
-    assert_eq!(page.header("cache-control"), Some("public, max-age=5"));
+    assert_eq!(page.header("cache-control"), Some("public, max-age=5, stale-if-error=600"));
     let link = format!("</v1/products?limit=1&sort=price&cursor={cursor}>; rel=\"next\"");
     assert_eq!(page.header("link"), Some(link.as_str()));
     for (query, code, pointer) in [

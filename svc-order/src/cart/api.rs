@@ -4,7 +4,6 @@ use nats::{
     contracts::catalog::StockLine,
     http::{Body, Created, NoContent},
     idempotency::IdempotencyKey,
-    identity::Visitor,
     problem::Problem,
     types::{Currency, Quantity, Sku},
 };
@@ -19,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     CartItem, Shopper, edit,
     guest::{self, CartToken},
+    someone::Someone,
     view::{self, Cart, Line},
 };
 use crate::Orders;
@@ -45,8 +45,9 @@ pub struct CartApi;
 impl CartApi {
     /// Get the cart
     ///
-    /// The caller's own, or a guest's by its token. With the names, prices and stock of this moment. When the catalogue is away, the cart is still shown: without them,
-    /// and with `prices_unavailable`.
+    /// The caller's own, or a guest's by its token. With the names, prices and stock of this moment. When the
+    /// catalogue is away, the cart is still shown: without them, and with `prices_unavailable`. One that comes to more than
+    /// can be counted is an `invalid_request`.
     #[oai(
         path = "/",
         method = "get",
@@ -56,7 +57,7 @@ impl CartApi {
     async fn get(
         &self,
         Data(service): Data<&Orders>,
-        Visitor(visitor): Visitor,
+        Someone(visitor): Someone,
         /// The token of a guest's cart; needed without an access token.
         #[oai(name = "Cart-Token")]
         cart_token: Header<Option<CartToken>>,
@@ -89,7 +90,7 @@ impl CartApi {
     async fn add(
         &self,
         Data(service): Data<&Orders>,
-        Visitor(visitor): Visitor,
+        Someone(visitor): Someone,
         /// The token of a guest's cart; needed without an access token.
         #[oai(name = "Cart-Token")]
         cart_token: Header<Option<CartToken>>,
@@ -124,7 +125,7 @@ impl CartApi {
     async fn set(
         &self,
         Data(service): Data<&Orders>,
-        Visitor(visitor): Visitor,
+        Someone(visitor): Someone,
         /// The token of a guest's cart; needed without an access token.
         #[oai(name = "Cart-Token")]
         cart_token: Header<Option<CartToken>>,
@@ -153,7 +154,7 @@ impl CartApi {
     async fn remove(
         &self,
         Data(service): Data<&Orders>,
-        Visitor(visitor): Visitor,
+        Someone(visitor): Someone,
         /// The token of a guest's cart; needed without an access token.
         #[oai(name = "Cart-Token")]
         cart_token: Header<Option<CartToken>>,

@@ -10,10 +10,10 @@ use std::{borrow::Cow, fmt};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, insert_into, sql_query, sql_types};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, insert_into, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
-    database::DatabaseError,
+    database::{DatabaseError, sql},
     http::Created,
     problem::Problem,
     types::{CartId, Quantity, Secret, UserId, string_schema},
@@ -167,16 +167,14 @@ pub(crate) async fn merge(service: &Orders, user: UserId, token: &CartToken) -> 
     let items: i64 = cart_item::table.filter(cart_item::cart_id.eq(guest)).count().get_result(&mut tx).await?;
     if items > 0 {
         let own = Shopper::Person(user).begin_edit(&mut tx).await?;
-        sql_query(
-            "insert into cart_item (cart_id, sku, quantity, added_at)
+        sql("insert into cart_item (cart_id, sku, quantity, added_at)
              select $1, sku, quantity, added_at
              from (select theirs.*, own.sku is null as is_new,
                           count(*) filter (where own.sku is null) over (order by theirs.added_at, theirs.sku) as nth_new
                    from cart_item as theirs left join cart_item as own on own.cart_id = $1 and own.sku = theirs.sku
                    where theirs.cart_id = $2) as theirs
              where not is_new or nth_new + (select count(*) from cart_item where cart_id = $1) <= $3
-             on conflict (cart_id, sku) do update set quantity = least(cart_item.quantity + excluded.quantity, $4)",
-        )
+             on conflict (cart_id, sku) do update set quantity = least(cart_item.quantity + excluded.quantity, $4)")
         .bind::<sql_types::Uuid, _>(own.id)
         .bind::<sql_types::Uuid, _>(guest)
         .bind::<sql_types::BigInt, _>(MOST_ITEMS)
@@ -196,11 +194,9 @@ pub(crate) async fn merge(service: &Orders, user: UserId, token: &CartToken) -> 
 /// The database's; what was deleted before stays deleted.
 pub(crate) async fn expire(service: Orders) -> Result<(), DatabaseError> {
     loop {
-        let deleted = sql_query(
-            "delete from cart where id in (
+        let deleted = sql("delete from cart where id in (
                  select id from cart where user_id is null and updated_at <= $1
-                 order by updated_at limit $2 for update skip locked)",
-        )
+                 order by updated_at limit $2 for update skip locked)")
         .bind::<sql_types::Timestamptz, _>(oldest())
         .bind::<sql_types::BigInt, _>(AT_ONCE)
         .execute(&mut service.database.connection().await?)

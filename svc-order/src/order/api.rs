@@ -5,9 +5,9 @@ use diesel_async::RunQueryDsl;
 use nats::{
     http::{Body, Created, Listed},
     idempotency::{IdempotencyKey, required},
-    identity::{Staff, User},
+    identity::{OrdersRead, OrdersWrite, OwnerOr, User},
     problem::Problem,
-    types::{Cursor, Limit, OrderId, Page, UserId},
+    types::{CompanyId, Cursor, Limit, OrderId, Page, UserId},
 };
 use poem::web::Data;
 use poem_openapi::{
@@ -16,9 +16,10 @@ use poem_openapi::{
 };
 
 use super::{
-    OrderRow, cancel, complete,
+    OrderRow, cancel, company, complete,
     history::{self, OrderHistory},
-    place::{self, PlaceOrder},
+    place,
+    request::PlaceOrder,
     resource::Order,
     status::OrderStatus,
 };
@@ -40,7 +41,8 @@ impl OrderApi {
     /// Reserves the stock, fixes prices, taxes and shipping costs, and asks for the payment; the order is then `pending`
     /// until the payment has arrived. Refused with `out_of_stock` when a line cannot be had, and with `invalid_request`
     /// for an unknown SKU, an unknown address, a country we do not ship to, or an empty cart; with `conflict` when the cart
-    /// changes while it is being ordered. Nothing is written then, and the key is free again. When another service is
+    /// changes while it is being ordered. For a company (`company_id`), `forbidden` above its spending limit or without the
+    /// role `buyer` there, and a `conflict` unless it is active. Nothing is written then, and the key is free again. When another service is
     /// away: `unavailable`.
     #[oai(path = "/", method = "post", operation_id = "place_order")]
     async fn place(
@@ -60,21 +62,31 @@ impl OrderApi {
 
     /// List orders
     ///
-    /// The caller's own, latest first; for staff those of everyone.
+    /// The caller's own, latest first; with `company_id` those of a company they are in; everyone's for whoever may read
+    /// those. A company they are not in is `not_found`.
     #[oai(path = "/", method = "get", operation_id = "list_orders")]
+    #[expect(clippy::too_many_arguments, reason = "the parameters of the operation")]
     async fn list(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        caller: OwnerOr<OrdersRead>,
         /// Only orders of this status.
         status: Query<Option<OrderStatus>>,
         /// Only orders of this user.
         user_id: Query<Option<UserId>>,
+        /// Only orders of this company, whoever of its members placed them; for its members.
+        company_id: Query<Option<CompanyId>>,
         limit: Query<Limit>,
         /// The `next_cursor` of the page before.
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<Order>, Problem> {
-        let mut query = OrderRow::visible_to(&identity);
+        let mut query = match company_id.0 {
+            Some(company) => {
+                company::may_see(service, &caller, company).await?;
+                orders::table.filter(orders::id.eq_any(company::placed_for(company))).into_boxed()
+            }
+            None => OrderRow::visible_to(&caller),
+        };
         if let Some(status) = status.0 {
             query = query.filter(orders::status.eq(status));
         }
@@ -96,13 +108,11 @@ impl OrderApi {
     async fn get(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        caller: OwnerOr<OrdersRead>,
         /// Which.
         id: Path<OrderId>,
     ) -> Result<Body<Order>, Problem> {
-        let mut connection = service.database.connection().await?;
-        let order = Order::visible_to(&identity, id.0, &mut connection).await?;
-        order.map(Body).ok_or_else(|| Problem::not_found("order"))
+        company::visible(service, &caller, id.0).await.map(Body)
     }
 
     /// Get an order's history
@@ -112,14 +122,13 @@ impl OrderApi {
     async fn history(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        caller: OwnerOr<OrdersRead>,
         /// Which order.
         id: Path<OrderId>,
     ) -> Result<Body<OrderHistory>, Problem> {
+        let order = company::visible(service, &caller, id.0).await?;
         let mut connection = service.database.connection().await?;
-        let order = Order::visible_to(&identity, id.0, &mut connection).await?;
-        let order = order.ok_or_else(|| Problem::not_found("order"))?;
-        Ok(Body(history::read(&mut connection, order.id(), &identity).await?))
+        Ok(Body(history::read(&mut connection, order.id(), &caller).await?))
     }
 
     /// Cancel an order
@@ -129,25 +138,25 @@ impl OrderApi {
     async fn cancel(
         &self,
         Data(service): Data<&Orders>,
-        User(identity): User,
+        caller: OwnerOr<OrdersWrite>,
         /// Which.
         id: Path<OrderId>,
         /// With it, a repeated request gets the first answer.
         #[oai(name = "Idempotency-Key")]
         key: Header<Option<IdempotencyKey>>,
     ) -> Result<Body<Order>, Problem> {
-        cancel::cancel(service, &identity, id.0, key.0).await.map(Body)
+        cancel::cancel(service, &caller, id.0, key.0).await.map(Body)
     }
 
     /// Complete an order
     ///
-    /// For staff, once everything that the order promised was done: it is then `completed`, and its goods are `fulfilled`.
+    /// Once everything that the order promised was done: it is then `completed`, and its goods are `fulfilled`.
     /// An order that is not confirmed, or of whose money some went back, is a `conflict`.
     #[oai(path = "/:id/complete", method = "post", operation_id = "complete_order")]
     async fn complete(
         &self,
         Data(service): Data<&Orders>,
-        Staff(identity): Staff,
+        OrdersWrite(identity): OrdersWrite,
         /// Which.
         id: Path<OrderId>,
         /// With it, a repeated request gets the first answer.

@@ -12,7 +12,7 @@ use nats::{
         operations::AuditCheck,
         order::{AuditOrders, AuditedOrder, AuditedOrders, CancelReason},
     },
-    database::DatabaseError,
+    database::{DatabaseError, sql},
     invoke::CallError,
     types::{OrderId, PaymentId},
 };
@@ -94,14 +94,13 @@ async fn sagas(connection: &mut AsyncPgConnection) -> Result<AuditCheck, Databas
         #[diesel(sql_type = sql_types::BigInt)]
         refund: i64,
     }
-    let Waiting { all, payment, stock, refund } = sql_query(
-        "select count(*) as all, count(*) filter (where step = 'awaiting_payment') as payment,
+    let Waiting { all, payment, stock, refund } =
+        sql("select count(*) as all, count(*) filter (where step = 'awaiting_payment') as payment,
                 count(*) filter (where step = 'securing_stock') as stock,
                 count(*) filter (where step = 'awaiting_refund') as refund
-         from order_saga",
-    )
-    .get_result(connection)
-    .await?;
+         from order_saga")
+        .get_result(connection)
+        .await?;
     let stuck = wrong(
         connection,
         "select order_id, 'is ' || step || ' and should not be since ' || deadline as what from order_saga
@@ -117,9 +116,8 @@ async fn contradictions(connection: &mut AsyncPgConnection) -> Result<AuditCheck
         #[diesel(sql_type = sql_types::BigInt)]
         late: i64,
     }
-    let Late { late } = sql_query("select count(*) as late from order_history where change = 'paid_late'")
-        .get_result(connection)
-        .await?;
+    let Late { late } =
+        sql("select count(*) as late from order_history where change = 'paid_late'").get_result(connection).await?;
     let found = wrong(
         connection,
         "select order_id, 'at ' || at || ': ' || why as what from order_history
@@ -148,12 +146,10 @@ struct Alike {
 }
 
 async fn states(connection: &mut AsyncPgConnection) -> Result<AuditCheck, DatabaseError> {
-    let kinds: Vec<Alike> = sql_query(
-        "select status, payment_status, fulfillment_status, step, count(*) as orders,
+    let kinds: Vec<Alike> = sql("select status, payment_status, fulfillment_status, step, count(*) as orders,
                 (array_agg(orders.id order by orders.id))[1] as order_id
          from orders left join order_saga on order_saga.order_id = orders.id
-         group by status, payment_status, fulfillment_status, step",
-    )
+         group by status, payment_status, fulfillment_status, step")
     .load(connection)
     .await?;
     let legal = reachable();
@@ -206,7 +202,7 @@ async fn amounts(connection: &mut AsyncPgConnection) -> Result<AuditCheck, Datab
         refunds: i64,
     }
     let Sums { lines, refunds } =
-        sql_query("select (select count(*) from order_line) as lines, (select count(*) from order_refund) as refunds")
+        sql("select (select count(*) from order_line) as lines, (select count(*) from order_refund) as refunds")
             .get_result(connection)
             .await?;
     let violations = wrong(
@@ -234,7 +230,7 @@ async fn histories(connection: &mut AsyncPgConnection) -> Result<AuditCheck, Dat
         #[diesel(sql_type = sql_types::BigInt)]
         entries: i64,
     }
-    let Entries { entries } = sql_query("select count(*) as entries from order_history").get_result(connection).await?;
+    let Entries { entries } = sql("select count(*) as entries from order_history").get_result(connection).await?;
     let violations = wrong(
         connection,
         "select orders.id as order_id, 'was placed ' || placed || ' times, and its history ends with '

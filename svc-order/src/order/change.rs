@@ -1,25 +1,28 @@
 //! The one way in which an order's states move: row, history, saga and event together, in the caller's transaction.
+//!
+//! What moves is collected first and written at the end, one statement per table: one order or many cost the same.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use chrono::Utc;
-use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
+use chrono::{SubsecRound, Utc};
+use diesel::sql_types::{self, Array, Nullable};
 use diesel_async::RunQueryDsl;
 use nats::{
     consume::Failure,
     contracts::order::{CancelReason, OrderCanceled, OrderCompleted, OrderConfirmed},
-    database::{DatabaseError, Tx},
+    database::{DatabaseError, Tx, sql},
+    outbox::Traced,
     problem::Problem,
-    types::PaymentId,
+    telemetry::Trace,
+    types::{OrderId, PaymentId},
 };
 
 use super::{
     OrderRow, StoredReason,
     history::{By, NewEntry, OrderChange},
-    saga::{Step, row},
+    saga::{Saga, Step, row},
     status::{Change, Illegal},
 };
-use crate::{Orders, schema::orders};
 
 /// Why an order was not moved.
 #[derive(Debug)]
@@ -30,52 +33,123 @@ pub(crate) enum ChangeError {
     Database(DatabaseError),
 }
 
-/// Moves `order`, a row that this transaction has locked.
-///
-/// # Errors
-/// [`ChangeError::Illegal`] when the change is not possible; nothing is written then.
-pub(crate) async fn change(
-    tx: &mut Tx,
-    service: &Orders,
-    order: &OrderRow,
-    change: Change,
-    by: By,
-    why: &str,
-) -> Result<OrderRow, ChangeError> {
-    let state = order.state().after(change).map_err(ChangeError::Illegal)?;
-    let Outcome { what, reason, payment_id, refunded } = outcome(order, change);
-    let row: OrderRow = diesel::update(orders::table.find(order.id))
-        .set((
-            orders::status.eq(state.order),
-            orders::payment_status.eq(state.payment),
-            orders::fulfillment_status.eq(state.fulfillment),
-            orders::cancel_reason.eq(reason.map(StoredReason)),
-            orders::payment_id.eq(payment_id),
-            orders::refunded.eq(refunded),
-            orders::updated_at.eq(Utc::now()),
-        ))
-        .returning(OrderRow::as_returning())
-        .get_result(tx)
-        .await?;
-    NewEntry::of(order.id, what, state, by, why).write(tx).await?;
-    let step = Step::of(state);
-    if step != Step::of(order.state()) {
-        row::enter(tx, service, order.id, step).await?;
+/// What is to be written of orders that moved; the caller's transaction has locked each of them.
+#[derive(Debug)]
+#[must_use = "nothing is written before `write`"]
+pub(crate) struct Changes {
+    /// The request that what comes next is part of.
+    trace: Trace,
+    /// Each order as it is in the end.
+    rows: BTreeMap<OrderId, OrderRow>,
+    entries: Vec<NewEntry>,
+    steps: BTreeMap<OrderId, Step>,
+    confirmed: Vec<Traced<OrderConfirmed>>,
+    canceled: Vec<Traced<OrderCanceled>>,
+    completed: Vec<Traced<OrderCompleted>>,
+}
+
+impl Changes {
+    /// None yet, as part of the running request.
+    pub(crate) fn new() -> Self {
+        Self {
+            trace: Trace::current(),
+            rows: BTreeMap::new(),
+            entries: Vec::new(),
+            steps: BTreeMap::new(),
+            confirmed: Vec::new(),
+            canceled: Vec::new(),
+            completed: Vec::new(),
+        }
     }
-    let (order_id, user_id) = (order.id, order.user_id);
-    match change {
-        Change::Confirm => {
-            tx.record(&OrderConfirmed { order_id, user_id, total: order.money(order.total) }).await?;
-        }
-        Change::Cancel(reason) => {
-            tx.record(&OrderCanceled { order_id, user_id, reason }).await?;
-        }
-        Change::Complete => {
-            tx.record(&OrderCompleted { order_id, user_id }).await?;
-        }
-        Change::Pay(_) | Change::CaptureLate(_) | Change::RefundSome(_) | Change::RefundAll => {}
+
+    /// What comes next is part of this request.
+    pub(crate) fn follow(&mut self, trace: Trace) {
+        self.trace = trace;
     }
-    Ok(row)
+
+    /// Moves `order`; as it is afterwards.
+    ///
+    /// # Errors
+    /// [`Illegal`] when the change is not possible in its state; nothing is added then.
+    pub(crate) fn change(&mut self, order: &OrderRow, change: Change, by: By, why: &str) -> Result<OrderRow, Illegal> {
+        let state = order.state().after(change)?;
+        let Outcome { what, reason, payment_id, refunded } = outcome(order, change);
+        let after = OrderRow {
+            status: state.order,
+            payment_status: state.payment,
+            fulfillment_status: state.fulfillment,
+            cancel_reason: reason.map(StoredReason),
+            payment_id,
+            refunded,
+            // As exact as the database.
+            updated_at: Utc::now().trunc_subsecs(6),
+            ..order.clone()
+        };
+        self.rows.insert(order.id, after.clone());
+        self.note(NewEntry::of(order.id, what, state, by, why.to_owned()));
+        let step = Step::of(state);
+        if step != Step::of(order.state()) {
+            self.steps.insert(order.id, step);
+        }
+        let (order_id, user_id, trace) = (order.id, order.user_id, self.trace.clone());
+        match change {
+            Change::Confirm => {
+                let event = OrderConfirmed { order_id, user_id, total: order.money(order.total) };
+                self.confirmed.push(Traced { event, trace });
+            }
+            Change::Cancel(reason) => {
+                self.canceled.push(Traced { event: OrderCanceled { order_id, user_id, reason }, trace });
+            }
+            Change::Complete => {
+                self.completed.push(Traced { event: OrderCompleted { order_id, user_id }, trace });
+            }
+            Change::Pay(_) | Change::CaptureLate(_) | Change::RefundSome(_) | Change::RefundAll => {}
+        }
+        Ok(after)
+    }
+
+    /// Something to be remembered of an order that does not move it.
+    pub(crate) fn note(&mut self, entry: NewEntry) {
+        self.entries.push(entry);
+    }
+
+    /// Writes all of it.
+    pub(crate) async fn write(self, tx: &mut Tx, saga: &Saga) -> Result<(), DatabaseError> {
+        if !self.rows.is_empty() {
+            move_rows(tx, self.rows.into_values().collect()).await?;
+        }
+        if !self.entries.is_empty() {
+            NewEntry::write_all(&self.entries, tx).await?;
+        }
+        if !self.steps.is_empty() {
+            row::enter(tx, saga, &self.steps).await?;
+        }
+        tx.record_all(&self.confirmed).await?;
+        tx.record_all(&self.canceled).await?;
+        tx.record_all(&self.completed).await
+    }
+}
+
+/// What of an order can change.
+async fn move_rows(tx: &mut Tx, rows: Vec<OrderRow>) -> diesel::QueryResult<()> {
+    sql("update orders
+         set status = moved.status, payment_status = moved.payment_status, fulfillment_status = moved.fulfillment_status,
+             cancel_reason = moved.cancel_reason, payment_id = moved.payment_id, refunded = moved.refunded,
+             updated_at = moved.updated_at
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8) as moved
+             (id, status, payment_status, fulfillment_status, cancel_reason, payment_id, refunded, updated_at)
+         where orders.id = moved.id")
+    .bind::<Array<sql_types::Uuid>, _>(rows.iter().map(|row| row.id).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(rows.iter().map(|row| row.status).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(rows.iter().map(|row| row.payment_status).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(rows.iter().map(|row| row.fulfillment_status).collect::<Vec<_>>())
+    .bind::<Array<Nullable<sql_types::Text>>, _>(rows.iter().map(|row| row.cancel_reason).collect::<Vec<_>>())
+    .bind::<Array<Nullable<sql_types::Uuid>>, _>(rows.iter().map(|row| row.payment_id).collect::<Vec<_>>())
+    .bind::<Array<sql_types::BigInt>, _>(rows.iter().map(|row| row.refunded).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Timestamptz>, _>(rows.iter().map(|row| row.updated_at).collect::<Vec<_>>())
+    .execute(tx)
+    .await
+    .map(drop)
 }
 
 /// What the history calls it, and what else the order then has.
@@ -110,6 +184,12 @@ impl fmt::Display for ChangeError {
 }
 
 impl std::error::Error for ChangeError {}
+
+impl From<Illegal> for ChangeError {
+    fn from(illegal: Illegal) -> Self {
+        Self::Illegal(illegal)
+    }
+}
 
 impl From<diesel::result::Error> for ChangeError {
     fn from(error: diesel::result::Error) -> Self {

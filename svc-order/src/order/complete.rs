@@ -8,7 +8,7 @@ use nats::{
 
 use super::{
     OrderRow,
-    change::change,
+    change::{ChangeError, Changes},
     history::By,
     resource::Order,
     status::{Change, OrderStatus, PaymentStatus},
@@ -43,7 +43,11 @@ pub(crate) async fn complete(
         (OrderStatus::Completed, _) => return conflict("This order is completed already."),
         (OrderStatus::Canceled, _) => return conflict("This order is canceled; it cannot be completed any more."),
     }
-    let row = change(&mut tx, service, &order, Change::Complete, By::Staff(staff), "The shop completed it.").await?;
+    let mut changes = Changes::new();
+    let row = changes
+        .change(&order, Change::Complete, By::Staff(staff), "The shop completed it.")
+        .map_err(ChangeError::from)?;
+    changes.write(&mut tx, &service.saga).await?;
     let completed = Order::all_of(&mut tx, vec![row]).await?.pop().ok_or_else(|| Problem::not_found("order"))?;
     slot.store(&mut tx, 200, &format!("/v1/orders/{id}"), &completed).await?;
     tx.commit().await?;

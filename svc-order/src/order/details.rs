@@ -10,23 +10,24 @@ use nats::{
     invoke::CallError,
 };
 
-use super::{LineRow, OrderRow, TermsRow};
+use super::{LineRow, OrderRow, TermsRow, company::CompanyRow};
 use crate::{
     Orders,
-    schema::{order_terms, orders},
+    schema::{order_company, order_terms, orders},
 };
 
 /// The order as it was agreed.
 pub(crate) async fn get(service: Orders, question: GetOrder) -> Result<OrderDetails, CallError<Unknown>> {
     let mut connection = service.database.connection().await?;
-    let found: Option<(OrderRow, TermsRow)> = orders::table
+    let found: Option<(OrderRow, TermsRow, Option<CompanyRow>)> = orders::table
         .inner_join(order_terms::table)
+        .left_join(order_company::table)
         .filter(orders::id.eq(question.order_id))
-        .select((OrderRow::as_select(), TermsRow::as_select()))
+        .select((OrderRow::as_select(), TermsRow::as_select(), Option::<CompanyRow>::as_select()))
         .first(&mut connection)
         .await
         .optional()?;
-    let (order, terms) = found.ok_or(CallError::Refused(Unknown::Unknown))?;
+    let (order, terms, company) = found.ok_or(CallError::Refused(Unknown::Unknown))?;
     let lines = LineRow::of(&mut connection, &[order.id]).await?;
     let line = |line: LineRow| OrderLine {
         sku: line.sku,
@@ -50,5 +51,6 @@ pub(crate) async fn get(service: Orders, question: GetOrder) -> Result<OrderDeta
         email: terms.email,
         placed_at: order.placed_at,
         shipping_address: terms.shipping_address,
+        company: company.map(Into::into),
     })
 }

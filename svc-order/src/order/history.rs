@@ -1,10 +1,15 @@
 //! An order's history: what changed, when, why, by whom.
 
 use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, insert_into, pg::Pg};
+use diesel::{
+    ExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper,
+    pg::Pg,
+    sql_types::{self, Array},
+};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
-    identity::Identity,
+    database::sql,
+    identity::{Identity, OrdersRead, OwnerOr},
     types::{OrderId, UserId},
 };
 use poem_openapi::Object;
@@ -77,17 +82,13 @@ impl By {
 }
 
 /// An entry that is to be written.
-#[derive(Debug, Insertable)]
-#[diesel(table_name = order_history)]
-pub(crate) struct NewEntry<'a> {
+#[derive(Debug)]
+pub(crate) struct NewEntry {
     order_id: OrderId,
     change: OrderChange,
-    status: OrderStatus,
-    payment_status: PaymentStatus,
-    fulfillment_status: FulfillmentStatus,
-    why: &'a str,
-    actor: OrderActor,
-    user_id: Option<UserId>,
+    state: State,
+    why: String,
+    by: By,
 }
 
 /// A row of `order_history`.
@@ -104,22 +105,28 @@ struct EntryRow {
     user_id: Option<UserId>,
 }
 
-impl<'a> NewEntry<'a> {
+impl NewEntry {
     /// What happened to an order that is in `state` now.
-    pub(crate) const fn of(order_id: OrderId, change: OrderChange, state: State, by: By, why: &'a str) -> Self {
-        let (actor, user_id) = by.parts();
-        let State { order: status, payment: payment_status, fulfillment: fulfillment_status } = state;
-        Self { order_id, change, status, payment_status, fulfillment_status, why, actor, user_id }
-    }
-
-    /// Writes it down.
-    pub(crate) async fn write(self, connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
-        insert_into(order_history::table).values(self).execute(connection).await.map(drop)
+    pub(crate) const fn of(order_id: OrderId, change: OrderChange, state: State, by: By, why: String) -> Self {
+        Self { order_id, change, state, why, by }
     }
 
     /// Writes all of them down, in one statement.
     pub(crate) async fn write_all(entries: &[Self], connection: &mut AsyncPgConnection) -> diesel::QueryResult<()> {
-        insert_into(order_history::table).values(entries).execute(connection).await.map(drop)
+        let (actors, users): (Vec<OrderActor>, Vec<Option<UserId>>) = entries.iter().map(|one| one.by.parts()).unzip();
+        sql("insert into order_history (order_id, change, status, payment_status, fulfillment_status, why, actor, user_id)
+             select * from unnest($1, $2, $3, $4, $5, $6, $7, $8)")
+            .bind::<Array<sql_types::Uuid>, _>(entries.iter().map(|one| one.order_id).collect::<Vec<_>>())
+            .bind::<Array<sql_types::Text>, _>(entries.iter().map(|one| one.change).collect::<Vec<_>>())
+            .bind::<Array<sql_types::Text>, _>(entries.iter().map(|one| one.state.order).collect::<Vec<_>>())
+            .bind::<Array<sql_types::Text>, _>(entries.iter().map(|one| one.state.payment).collect::<Vec<_>>())
+            .bind::<Array<sql_types::Text>, _>(entries.iter().map(|one| one.state.fulfillment).collect::<Vec<_>>())
+            .bind::<Array<sql_types::Text>, _>(entries.iter().map(|one| one.why.as_str()).collect::<Vec<_>>())
+            .bind::<Array<sql_types::Text>, _>(actors)
+            .bind::<Array<sql_types::Nullable<sql_types::Uuid>>, _>(users)
+            .execute(connection)
+            .await
+            .map(drop)
     }
 }
 
@@ -140,7 +147,7 @@ pub struct OrderHistoryEntry {
     why: String,
     /// By whom.
     by: OrderActor,
-    /// By whom exactly: told to staff alone, and null when it was the system.
+    /// By whom exactly: told to those who may read everyone's orders, and null when it was the system.
     #[oai(nullable)]
     user_id: Option<UserId>,
 }
@@ -152,11 +159,11 @@ pub struct OrderHistory {
     data: Vec<OrderHistoryEntry>,
 }
 
-/// The history of an order that `identity` may see.
+/// The history of an order that `caller` may see.
 pub(crate) async fn read(
     connection: &mut AsyncPgConnection,
     order_id: OrderId,
-    identity: &Identity,
+    caller: &OwnerOr<OrdersRead>,
 ) -> diesel::QueryResult<OrderHistory> {
     let rows: Vec<EntryRow> = order_history::table
         .filter(order_history::order_id.eq(order_id))
@@ -173,7 +180,7 @@ pub(crate) async fn read(
         fulfillment_status: row.fulfillment_status,
         why: row.why,
         by: row.actor,
-        user_id: row.user_id.filter(|_| identity.is_staff()),
+        user_id: row.user_id.filter(|_| caller.reaches_all()),
     };
     Ok(OrderHistory { data: rows.into_iter().map(entry).collect() })
 }

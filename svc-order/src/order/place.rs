@@ -19,64 +19,32 @@ use chrono::{SubsecRound, Utc};
 use nats::{
     batch::{BatchError, Batcher, Limits},
     contracts::{
-        catalog::{ReservedLine, StockLine},
+        catalog::ReservedLine,
         shipping::{QuoteRefusal, QuoteShipping, ShippingQuote},
-        user::{GetAddress, GetUserDetails, Unknown, UserDetails},
+        user::{GetUserDetails, Unknown, UserDetails},
     },
     database::Database,
     http::Created,
     idempotency::{Answered, IdempotencyKey, InFlightGuard, Keyed, fence_all, in_flight},
     problem::{Code, Problem},
     telemetry::Trace,
-    types::{Address, AddressId, Currency, Money, OrderId, TaxRate, Totals, UserId},
+    types::{Address, Currency, Money, OrderId, TaxRate, Totals, UserId},
 };
-use poem_openapi::Object;
-use serde::{Deserialize, Serialize};
 
 use super::{
     LineRow, OrderRow, TaxBreakdown, TermsRow,
-    payment_method::PaymentMethod,
+    company::{CompanyRow, Purchase},
     price::{Price, price, weight},
-    reservation::{Reservation, Wanted},
+    request::{Basket, Destination, PlaceOrder},
+    reservation::Reservation,
     resource::Order,
     status::State,
     write::{Draft, Written, location},
 };
 use crate::{
     Orders,
-    cart::{
-        CartItem, CartRow, Shopper,
-        guest::{self, CartToken},
-    },
+    cart::{CartRow, guest::CartToken},
 };
-
-/// The most lines an order has.
-const MOST_LINES: usize = 100;
-
-/// An order to be placed.
-#[derive(Debug, Clone, Serialize, Deserialize, Object)]
-#[serde(deny_unknown_fields)]
-#[oai(deny_unknown_fields)]
-pub struct PlaceOrder {
-    /// What is ordered, 1 to 100 lines; lines of the same SKU are put together. From the cart when absent, which is then
-    /// emptied.
-    #[oai(validator(min_items = 1, max_items = 100))]
-    lines: Option<Vec<StockLine>>,
-    /// Where the goods go. This or `address_id`.
-    shipping_address: Option<Address>,
-    /// Where the goods go: one of the caller's stored addresses. This or `shipping_address`.
-    address_id: Option<AddressId>,
-    /// How it is paid: a payment method's token.
-    payment_method: PaymentMethod,
-    /// The currency it is paid in (ISO 4217).
-    #[serde(default = "euro")]
-    #[oai(default = "euro")]
-    currency: Currency,
-}
-
-const fn euro() -> Currency {
-    Currency::EUR
-}
 
 /// Places an order of `user`; see [`super::api::OrderApi`] for what is refused.
 pub(crate) async fn place(
@@ -88,7 +56,7 @@ pub(crate) async fn place(
 ) -> Result<Created<Order>, Problem> {
     let mut keyed = Keyed::new(&user, "place_order", key, &request)?;
     let running = Arc::new(service.running.begin(&keyed)?);
-    let first = keyed.begin(&mut *service.database.connection().await?).await?;
+    let first = keyed.begin(&service.lookups).await?;
     if let Some(first) = first {
         return Ok(replayed(first));
     }
@@ -135,20 +103,37 @@ async fn anew(
     running: Arc<InFlightGuard>,
 ) -> Result<Created<Order>, Problem> {
     let destination = request.destination()?;
+    let company = Purchase::of(service, user, &request).await?;
     let Basket { wanted, cart } = request.basket(service, user, guest).await?;
 
     let id = OrderId::new();
+    // Only who does not say what they pay in waits for what they prefer.
+    let (known, currency) = match company.as_ref().map(Purchase::currency).or(request.currency) {
+        Some(currency) => (None, currency),
+        None => {
+            let customer = customer(service, user).await?;
+            let preferred = customer.preferences.currency;
+            (Some(customer), preferred)
+        }
+    };
+    let asked = async {
+        match known {
+            Some(customer) => Ok(customer),
+            None => customer(service, user).await,
+        }
+    };
     let (customer, address, held) = tokio::join!(
-        customer(service, user),
+        asked,
         destination.address(service, user),
-        Reservation::take(&service.calls, id, request.currency, &wanted),
+        Reservation::take(&service.calls, id, currency, &wanted),
     );
     let (customer, address, held) = (customer?, address?, held?);
-    let quote = quote(service, &destination, &address, weight(&held.lines), request.currency).await?;
-    let price = price(request.currency, address.country, &held.lines, &quote)?;
+    let quote = quote(service, &destination, &address, weight(&held.lines), currency).await?;
+    let price = price(currency, address.country, &held.lines, &quote)?;
+    company.as_ref().map_or(Ok(()), |company| company.allows(price.totals.tax_inclusive))?;
 
-    let agreed = Agreed { id, user, request: &request, customer, address, held: &held, quote, price };
-    let draft = agreed.draft(keyed, cart);
+    let agreed = Agreed { id, user, request: &request, currency, customer, address, held: &held, quote, price };
+    let draft = agreed.draft(keyed, cart, company.map(|company| company.row(id)));
     // In a task of its own: a caller who goes now does not leave an order whose stock is given back.
     let finishing = finish(service.clone(), Arc::new(draft), held, running);
     let finished = tokio::spawn(Trace::current().scope(tracing::Span::current(), finishing));
@@ -204,90 +189,16 @@ async fn finish(
 }
 
 async fn first_answer(service: &Orders, keyed: &Keyed) -> Result<Option<Answered<Order>>, Problem> {
-    let mut connection = service.database.connection().await?;
-    keyed.answered(&mut connection).await
+    keyed.answered(&service.lookups).await
 }
 
 fn replayed(Answered { location, body }: Answered<Order>) -> Created<Order> {
     Created { location, body, replayed: true }
 }
 
-/// What is ordered.
-struct Basket {
-    /// Each SKU once.
-    wanted: Vec<Wanted>,
-    /// The cart it is from, as it was.
-    cart: Option<CartRow>,
-}
-
-/// Where an order goes, as the request says it.
-enum Destination<'a> {
-    Given(&'a Address),
-    Stored(AddressId),
-}
-
-impl PlaceOrder {
-    fn destination(&self) -> Result<Destination<'_>, Problem> {
-        match (&self.shipping_address, self.address_id) {
-            (Some(address), None) => Ok(Destination::Given(address)),
-            (None, Some(id)) => Ok(Destination::Stored(id)),
-            (None, None) => {
-                Err(Problem::invalid("/shipping_address", "say where to: `shipping_address` or `address_id`"))
-            }
-            (Some(_), Some(_)) => {
-                Err(Problem::invalid("/address_id", "give either `shipping_address` or `address_id`, not both"))
-            }
-        }
-    }
-
-    /// What is ordered; from the cart, into which a guest's goes first, unless the request has lines.
-    async fn basket(&self, service: &Orders, user: UserId, guest: Option<CartToken>) -> Result<Basket, Problem> {
-        if let Some(lines) = &self.lines {
-            if lines.is_empty() || lines.len() > MOST_LINES {
-                return Err(Problem::invalid("/lines", format!("an order has 1 to {MOST_LINES} lines")));
-            }
-            return Ok(Basket { wanted: Wanted::merge(lines.iter().cloned())?, cart: None });
-        }
-        if let Some(token) = guest {
-            guest::merge(service, user, &token).await?;
-        }
-        let mut connection = service.database.connection().await?;
-        // The version first: an edit in between is noticed when the order is written.
-        let cart = Shopper::Person(user).cart(&mut connection).await?;
-        let items = match cart {
-            Some(cart) => CartItem::of(&mut connection, cart.id).await?,
-            None => Vec::new(),
-        };
-        if items.is_empty() {
-            return Err(Problem::invalid("/lines", "there are no lines, and the cart is empty"));
-        }
-        let lines = items.into_iter().map(|item| StockLine { sku: item.sku, quantity: item.quantity });
-        Ok(Basket { wanted: Wanted::merge(lines)?, cart })
-    }
-}
-
 async fn customer(service: &Orders, user_id: UserId) -> Result<UserDetails, Problem> {
     let gone = |Unknown::Unknown| Problem::new(Code::Unauthenticated, "Your account does not exist any more.");
     service.calls.call(&GetUserDetails { user_id }).await.map_err(|error| error.problem(gone))
-}
-
-impl Destination<'_> {
-    async fn address(&self, service: &Orders, user_id: UserId) -> Result<Address, Problem> {
-        let address_id = match self {
-            Self::Given(address) => return Ok((*address).clone()),
-            Self::Stored(address_id) => *address_id,
-        };
-        let unknown = |Unknown::Unknown| Problem::invalid("/address_id", "none of your addresses has this id");
-        service.calls.call(&GetAddress { user_id, address_id }).await.map_err(|error| error.problem(unknown))
-    }
-
-    /// Where in the request the country stands.
-    const fn country_pointer(&self) -> &'static str {
-        match self {
-            Self::Given(_) => "/shipping_address/country",
-            Self::Stored(_) => "/address_id",
-        }
-    }
 }
 
 async fn quote(
@@ -319,6 +230,7 @@ struct Agreed<'a> {
     id: OrderId,
     user: UserId,
     request: &'a PlaceOrder,
+    currency: Currency,
     customer: UserDetails,
     address: Address,
     held: &'a Reservation,
@@ -328,8 +240,9 @@ struct Agreed<'a> {
 
 impl Agreed<'_> {
     /// The order as it is to be written.
-    fn draft(&self, keyed: Keyed, cart: Option<CartRow>) -> Draft {
-        Draft { keyed, order: self.row(), terms: self.terms(), lines: self.lines(), cart, trace: Trace::current() }
+    fn draft(&self, keyed: Keyed, cart: Option<CartRow>, company: Option<CompanyRow>) -> Draft {
+        let (order, terms, lines) = (self.row(), self.terms(), self.lines());
+        Draft { keyed, order, terms, lines, company, cart, trace: Trace::current() }
     }
 
     fn row(&self) -> OrderRow {
@@ -346,7 +259,7 @@ impl Agreed<'_> {
             fulfillment_status,
             cancel_reason: None,
             payment_id: None,
-            currency: self.request.currency,
+            currency: self.currency,
             subtotal: line_total.amount,
             shipping_price: charge_total.amount,
             tax_total: tax_total.amount,

@@ -5,7 +5,7 @@
 //! still confirmed, a canceled one still canceled, and done once all of it went back.
 //!
 //! The trap: captures and refunds come through two consumers, so a refund may be here first. It is kept until its capture
-//! is known ([`count_early`]), and not taken for one of an order that nobody paid.
+//! is known ([`early`]), and not taken for one of an order that nobody paid.
 
 use diesel::{
     ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper, dsl::sql, insert_into, pg::Pg,
@@ -21,7 +21,7 @@ use nats::{
 
 use super::{
     OrderRow,
-    change::ChangeError,
+    change::{ChangeError, Changes},
     saga::{Happening, Meaning, hear, locked},
     status::names,
 };
@@ -29,7 +29,7 @@ use crate::{Orders, schema::order_refund};
 
 names! {
     /// What is made of a refund.
-    RefundState, "the state of a noted refund" {
+    pub(crate) RefundState, "the state of a noted refund" {
         /// Its capture is not known yet.
         Early = "early",
         /// It is part of what went back.
@@ -42,7 +42,7 @@ names! {
 /// A row of `order_refund`.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = order_refund, check_for_backend(Pg))]
-struct RefundRow {
+pub(crate) struct RefundRow {
     refund_id: RefundId,
     order_id: OrderId,
     payment_id: PaymentId,
@@ -68,33 +68,38 @@ pub(crate) async fn note_refund(
         tracing::info!(%order_id, %refund_id, "known already");
         return Ok(());
     }
-    count(tx, &service, order, &refund).await?;
-    Ok(())
+    let mut changes = Changes::new();
+    count(&mut changes, tx, order, &refund).await?;
+    Ok(changes.write(tx, &service.saga).await?)
 }
 
-/// Counts the refunds of `payment` that came before its capture.
-pub(super) async fn count_early(
-    tx: &mut Tx,
-    service: &Orders,
-    mut order: OrderRow,
-    payment: PaymentId,
-) -> Result<(), ChangeError> {
-    let early: Vec<RefundRow> = order_refund::table
-        .filter(order_refund::order_id.eq(order.id))
-        .filter(order_refund::payment_id.eq(payment))
+/// Refunds that came before their captures.
+pub(super) struct Early(Vec<RefundRow>);
+
+/// Those of these orders, which this transaction has locked.
+pub(super) async fn early(tx: &mut Tx, orders: &[OrderId]) -> diesel::QueryResult<Early> {
+    let early = order_refund::table
+        .filter(order_refund::order_id.eq_any(orders))
         .filter(order_refund::state.eq(RefundState::Early))
         .order(order_refund::refund_id)
-        .select(RefundRow::as_select())
-        .load(tx)
-        .await?;
-    for refund in early {
-        order = count(tx, service, order, &refund).await?;
+        .select(RefundRow::as_select());
+    early.load(tx).await.map(Early)
+}
+
+impl Early {
+    /// Those of a payment of an order; they are not early any more.
+    pub(super) fn of(&mut self, order: OrderId, payment: PaymentId) -> Vec<RefundRow> {
+        self.0.extract_if(.., |refund| refund.order_id == order && refund.payment_id == payment).collect()
     }
-    Ok(())
 }
 
 /// Adds a refund to what went back before; the order afterwards.
-async fn count(tx: &mut Tx, service: &Orders, order: OrderRow, refund: &RefundRow) -> Result<OrderRow, ChangeError> {
+pub(super) async fn count(
+    changes: &mut Changes,
+    tx: &mut Tx,
+    order: OrderRow,
+    refund: &RefundRow,
+) -> Result<OrderRow, ChangeError> {
     let before: Option<i64> = order_refund::table
         .filter(order_refund::order_id.eq(order.id))
         .filter(order_refund::payment_id.eq(refund.payment_id))
@@ -104,7 +109,7 @@ async fn count(tx: &mut Tx, service: &Orders, order: OrderRow, refund: &RefundRo
         .await?;
     let so_far = before.unwrap_or_default().saturating_add(refund.amount);
     let why = went_back(&order, so_far);
-    let (meaning, order) = hear(tx, service, order, Happening::Refunded(refund.payment_id, so_far), &why).await?;
+    let (meaning, order) = hear(changes, order, Happening::Refunded(refund.payment_id, so_far), &why)?;
     let state = match meaning {
         Meaning::Moves(_) | Meaning::Known => RefundState::Counted,
         Meaning::Early => RefundState::Early,

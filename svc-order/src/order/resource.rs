@@ -7,9 +7,10 @@ use diesel::{ExpressionMethods, QueryDsl, SelectableHelper};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
     contracts::order::CancelReason,
-    identity::Identity,
+    identity::{OrdersRead, OwnerOr},
     types::{
-        Address, Currency, DecimalString, Money, OrderId, ProductId, Quantity, Sku, TaxCategory, TaxGroup, UserId,
+        Address, CompanyId, Currency, DecimalString, Money, OrderId, ProductId, Quantity, Sku, TaxCategory, TaxGroup,
+        UserId,
     },
 };
 use poem_openapi::Object;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     LineRow, OrderRow, TermsRow,
+    company::{CompanyRow, PurchaseOrderNumber},
     payment_method::PaymentMethod,
     status::{FulfillmentStatus, OrderStatus, PaymentStatus},
 };
@@ -55,6 +57,12 @@ pub struct Order {
     shipping_address: Address,
     /// How it is paid: a payment method's token.
     payment_method: PaymentMethod,
+    /// The company that ordered; null when it was a person.
+    #[oai(nullable)]
+    company_id: Option<CompanyId>,
+    /// The number of the order in the company's own books.
+    #[oai(nullable)]
+    purchase_order_number: Option<PurchaseOrderNumber>,
     /// Why it was canceled; null unless it was.
     #[oai(nullable)]
     cancel_reason: Option<CancelReason>,
@@ -102,8 +110,10 @@ impl Order {
     }
 
     /// An order from its rows.
-    pub(crate) fn of(row: OrderRow, terms: TermsRow, lines: Vec<LineRow>) -> Self {
+    pub(crate) fn of(row: OrderRow, (terms, company): (TermsRow, Option<CompanyRow>), lines: Vec<LineRow>) -> Self {
         let currency = row.currency;
+        let (company_id, purchase_order_number) =
+            company.map(|company| (company.company_id, company.purchase_order_number)).unzip();
         let money = |amount| Money::new(amount, currency);
         let line = |line: LineRow| OrderLine {
             sku: line.sku,
@@ -131,6 +141,8 @@ impl Order {
             total: money(row.total),
             shipping_address: terms.shipping_address,
             payment_method: terms.payment_method,
+            company_id,
+            purchase_order_number: purchase_order_number.flatten(),
             cancel_reason: row.cancel_reason.map(|reason| reason.0),
             placed_at: row.placed_at,
             updated_at: row.updated_at,
@@ -144,7 +156,7 @@ impl Order {
     ) -> diesel::QueryResult<Vec<Self>> {
         let ids: Vec<OrderId> = rows.iter().map(|row| row.id).collect();
         let mut terms: HashMap<_, _> =
-            TermsRow::of(connection, &ids).await?.into_iter().map(|terms| (terms.order_id, terms)).collect();
+            TermsRow::of(connection, &ids).await?.into_iter().map(|terms| (terms.0.order_id, terms)).collect();
         let mut lines: HashMap<_, Vec<_>> = HashMap::new();
         for line in LineRow::of(connection, &ids).await? {
             lines.entry(line.order_id).or_default().push(line);
@@ -157,13 +169,19 @@ impl Order {
         rows.into_iter().map(order).collect()
     }
 
-    /// One order, when it is there and `identity` may see it.
+    /// One order, whoever's it is.
+    pub(crate) async fn find(id: OrderId, connection: &mut AsyncPgConnection) -> diesel::QueryResult<Option<Self>> {
+        let rows = orders::table.find(id).select(OrderRow::as_select()).load(connection).await?;
+        Ok(Self::all_of(connection, rows).await?.pop())
+    }
+
+    /// One order, when it is there and `caller` may see it by themselves.
     pub(crate) async fn visible_to(
-        identity: &Identity,
+        caller: &OwnerOr<OrdersRead>,
         id: OrderId,
         connection: &mut AsyncPgConnection,
     ) -> diesel::QueryResult<Option<Self>> {
-        let query = OrderRow::visible_to(identity).filter(orders::id.eq(id));
+        let query = OrderRow::visible_to(caller).filter(orders::id.eq(id));
         let rows = query.select(OrderRow::as_select()).load(connection).await?;
         Ok(Self::all_of(connection, rows).await?.pop())
     }

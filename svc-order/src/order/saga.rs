@@ -31,15 +31,24 @@ use nats::{
     contracts::order::CancelReason,
     database::Tx,
     types::{OrderId, PaymentId},
+    work::Queue,
 };
 
 use super::{
     OrderRow,
-    change::{ChangeError, change},
+    change::Changes,
     history::{By, NewEntry, OrderChange},
-    status::{Change, OrderStatus, PaymentStatus, State, names},
+    status::{Change, Illegal, OrderStatus, PaymentStatus, State, names},
 };
-use crate::Orders;
+
+/// What the saga needs to go on with an order.
+#[derive(Debug, Clone)]
+pub(crate) struct Saga {
+    /// How long an order may stay unpaid.
+    pub(crate) payment_timeout: Duration,
+    /// The paid orders whose goods are to be secured.
+    pub(crate) stock: Queue,
+}
 
 names! {
     /// What an order waits for.
@@ -79,7 +88,7 @@ impl Step {
 
 /// What can happen to an order, other than through a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Happening {
+pub(crate) enum Happening {
     /// A payment was captured.
     Captured(PaymentId),
     /// A payment failed for good.
@@ -191,17 +200,22 @@ fn refunded(facts: Facts, payment: PaymentId, so_far: i64) -> Meaning {
 /// The order of an event, held until the transaction ends.
 pub(super) async fn locked(tx: &mut Tx, id: OrderId) -> Result<OrderRow, Failure> {
     let order = OrderRow::lock(tx, id).await?;
-    order.ok_or_else(|| Failure::Dead(format!("there is no order {id}")))
+    order.ok_or_else(|| no_order(id))
 }
 
-/// Does what `happening` means for an order that this transaction has locked; what it means, and the order afterwards.
-pub(super) async fn hear(
-    tx: &mut Tx,
-    service: &Orders,
+/// An event about an order that there is not.
+pub(super) fn no_order(id: OrderId) -> Failure {
+    Failure::Dead(format!("there is no order {id}"))
+}
+
+/// What `happening` means for an order that this transaction has locked, and the order afterwards; what follows from it is
+/// added to `changes`.
+pub(super) fn hear(
+    changes: &mut Changes,
     order: OrderRow,
     happening: Happening,
     why: &str,
-) -> Result<(Meaning, OrderRow), ChangeError> {
+) -> Result<(Meaning, OrderRow), Illegal> {
     let meaning = meaning(Facts::of(&order), happening);
     let payment = happening.payment();
     let payment = || payment.map(|id| id.to_string()).unwrap_or_default();
@@ -209,9 +223,9 @@ pub(super) async fn hear(
         Meaning::Moves(late @ Change::CaptureLate(id)) => {
             tracing::warn!(order_id = %order.id, payment_id = %id, "paid after it was canceled; a refund is due");
             let why = format!("The payment {id} was captured after the order had been canceled. A refund is due.");
-            change(tx, service, &order, late, By::System, &why).await?
+            changes.change(&order, late, By::System, &why)?
         }
-        Meaning::Moves(next) => change(tx, service, &order, next, By::System, why).await?,
+        Meaning::Moves(next) => changes.change(&order, next, By::System, why)?,
         Meaning::Known | Meaning::Early => {
             tracing::info!(order_id = %order.id, ?happening, ?meaning, status = %order.status, "nothing moves");
             order
@@ -220,7 +234,7 @@ pub(super) async fn hear(
             let payment = payment();
             tracing::error!(order_id = %order.id, payment, status = %order.status, "the payment {what}");
             let (change, why) = (OrderChange::PaymentContradicted, format!("The payment {payment} {what}."));
-            NewEntry::of(order.id, change, order.state(), By::System, &why).write(tx).await?;
+            changes.note(NewEntry::of(order.id, change, order.state(), By::System, why));
             order
         }
     };

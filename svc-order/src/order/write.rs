@@ -13,12 +13,12 @@ use std::{
     time::Duration,
 };
 
-use diesel::{QueryableByName, insert_into, result::Error, sql_query, sql_types};
+use diesel::{QueryableByName, insert_into, result::Error, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
     batch::{Batcher, Limits},
     contracts::order::OrderPlaced,
-    database::{Database, DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx, sql},
     idempotency::{KeptAnswer, Keyed, claim_all},
     outbox::Traced,
     telemetry::Trace,
@@ -27,6 +27,7 @@ use nats::{
 
 use super::{
     LineRow, OrderRow, TermsRow,
+    company::CompanyRow,
     history::{By, NewEntry, OrderChange},
     resource::Order,
     saga,
@@ -34,7 +35,7 @@ use super::{
 };
 use crate::{
     cart::{self, CartRow},
-    schema::{order_line, order_terms, orders},
+    schema::{order_company, order_line, order_terms, orders},
 };
 
 /// An order that is agreed upon and not written yet.
@@ -45,6 +46,8 @@ pub(crate) struct Draft {
     pub(crate) order: OrderRow,
     pub(crate) terms: TermsRow,
     pub(crate) lines: Vec<LineRow>,
+    /// The company it is for.
+    pub(crate) company: Option<CompanyRow>,
     /// The cart it came from, as it was then.
     pub(crate) cart: Option<CartRow>,
     /// The trace of its request.
@@ -151,11 +154,10 @@ async fn numbers(tx: &mut Tx, how_many: usize) -> Result<Vec<String>, DatabaseEr
         #[diesel(sql_type = sql_types::Text)]
         number: String,
     }
-    let numbers: Vec<Number> =
-        sql_query("select 'A-' || nextval('order_number') as number from generate_series(1, $1)")
-            .bind::<sql_types::BigInt, _>(i64::try_from(how_many).unwrap_or(i64::MAX))
-            .load(tx)
-            .await?;
+    let numbers: Vec<Number> = sql("select 'A-' || nextval('order_number') as number from generate_series(1, $1)")
+        .bind::<sql_types::BigInt, _>(i64::try_from(how_many).unwrap_or(i64::MAX))
+        .load(tx)
+        .await?;
     Ok(numbers.into_iter().map(|row| row.number).collect())
 }
 
@@ -171,7 +173,7 @@ struct Numbered<'a> {
 impl<'a> Numbered<'a> {
     fn of(draft: &'a Draft, number: String) -> Result<Self, DatabaseError> {
         let row = OrderRow { number, ..draft.order.clone() };
-        let order = Order::of(row.clone(), draft.terms.clone(), draft.lines.clone());
+        let order = Order::of(row.clone(), (draft.terms.clone(), draft.company.clone()), draft.lines.clone());
         let answer =
             KeptAnswer::new(201, &location(row.id), &order).map_err(|error| Error::SerializationError(error.into()))?;
         Ok(Self { draft, row, order, answer })
@@ -194,13 +196,17 @@ async fn insert(tx: &mut Tx, payment_timeout: Duration, all: &[Numbered<'_>]) ->
     insert_into(orders::table).values(rows).execute(tx).await?;
     let terms: Vec<&TermsRow> = all.iter().map(|one| &one.draft.terms).collect();
     insert_into(order_terms::table).values(terms).execute(tx).await?;
+    let companies: Vec<&CompanyRow> = all.iter().filter_map(|one| one.draft.company.as_ref()).collect();
+    if !companies.is_empty() {
+        insert_into(order_company::table).values(companies).execute(tx).await?;
+    }
     let lines: Vec<&LineRow> = all.iter().flat_map(|one| &one.draft.lines).collect();
     insert_into(order_line::table).values(lines).execute(tx).await?;
     let placed = |row: &OrderRow| {
         let by = By::Customer(row.user_id);
-        NewEntry::of(row.id, OrderChange::Placed, State::PLACED, by, "The order was placed.")
+        NewEntry::of(row.id, OrderChange::Placed, State::PLACED, by, "The order was placed.".to_owned())
     };
-    let entries: Vec<NewEntry<'_>> = all.iter().map(|one| placed(&one.row)).collect();
+    let entries: Vec<NewEntry> = all.iter().map(|one| placed(&one.row)).collect();
     NewEntry::write_all(&entries, tx).await?;
     let begun: Vec<(OrderId, &Trace)> = all.iter().map(|one| (one.row.id, &one.draft.trace)).collect();
     saga::row::begin(tx, payment_timeout, &begun).await?;

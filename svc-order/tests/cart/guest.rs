@@ -169,3 +169,15 @@ async fn a_cart_that_nobody_edits_expires() {
     assert_eq!(items(&show(&guest, &young).await), [("BOOK".to_owned(), 2)]);
     assert_eq!(items(&show(&alice, "").await), [("PEN".to_owned(), 1)], "a person's cart stays");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_shows_no_token_is_told_so_whatever_else_is_wrong() {
+    let shop = Shop::open().await;
+    let nobody = shop.bed.nobody();
+    let nonsense = json!({"sku": 7, "colour": "red"});
+
+    nobody.get("/v1/cart").send().await.problem("unauthenticated", "");
+    nobody.post("/v1/cart/items", &nonsense).send().await.problem("unauthenticated", "");
+    nobody.patch("/v1/cart/items/LAMP", &nonsense).send().await.problem("unauthenticated", "");
+    nobody.delete("/v1/cart/items/LAMP").send().await.problem("unauthenticated", "");
+}

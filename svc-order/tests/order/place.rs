@@ -53,7 +53,7 @@ async fn the_totals_are_the_engines() {
     let shop = Shop::open().await;
     let order = with(json!({
         "lines": [{"sku": "PEN", "quantity": 7}, {"sku": "BOOK", "quantity": 2}, {"sku": "LAMP", "quantity": 3}],
-        "shipping_address": {"name": "Zoé", "line1": "12 rue de la Paix", "city": "Paris", "country": "FR"},
+        "shipping_address": {"name": "Zoé", "line1": "12 rue de la Paix", "city": "Paris", "postal_code": "75002", "country": "FR"},
     }));
     let placed = shop.place(&shop.bed.customer(), &order).await;
 
@@ -82,7 +82,8 @@ async fn the_totals_are_the_engines() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_is_free_of_tax() {
     let shop = Shop::open().await;
-    let to_zurich = json!({"name": "Max", "line1": "Bahnhofstrasse 1", "city": "Zürich", "country": "CH"});
+    let to_zurich =
+        json!({"name": "Max", "line1": "Bahnhofstrasse 1", "city": "Zürich", "postal_code": "8001", "country": "CH"});
     let placed = shop.place(&shop.bed.customer(), &with(json!({"shipping_address": to_zurich}))).await;
     assert_eq!(placed.json["lines"][0]["tax_category"], "G");
     assert_eq!(
@@ -92,6 +93,18 @@ async fn an_export_is_free_of_tax() {
         })
     );
     assert_eq!(placed.total.amount, 6980);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_say_what_they_pay_in_pays_in_what_they_prefer() {
+    let shop = Shop::open().await;
+    shop.preferences.lock().unwrap().currency = Currency::CHF;
+    // Nothing is for sale in francs here, so an order in francs is told from others.
+    let unsaid = shop.bed.customer().post("/v1/orders", &with(json!({}))).key("k").send().await;
+    unsaid.problem("invalid_request", "/lines/0/sku");
+    assert!(unsaid.to_string().contains("CHF"), "{unsaid}");
+    let said = shop.place(&shop.bed.customer(), &with(json!({"currency": "EUR"}))).await;
+    assert_eq!(said.json["currency"], "EUR");
 }
 
 #[tokio::test(flavor = "multi_thread")]

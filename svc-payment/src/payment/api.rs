@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use nats::{
     contracts::{order::GetOrder, payment::DeclineReason},
     http::Body,
-    identity::{Identity, User},
+    identity::{OwnerOr, PaymentsRead},
     problem::Problem,
     types::{Money, OrderId, PaymentId},
 };
@@ -109,17 +109,17 @@ impl PaymentApi {
     /// List an order's payments
     ///
     /// With every effect on money, refunds too. A payment appears moments after its order was placed; until then the
-    /// list is empty. An order that is not yours is 404. Staff see those of every order.
+    /// list is empty. An order that is not yours is 404.
     #[oai(path = "/orders/:order_id/payments", method = "get", operation_id = "list_order_payments")]
     async fn list(
         &self,
         Data(payments): Data<&Payments>,
-        User(identity): User,
+        caller: OwnerOr<PaymentsRead>,
         /// Which order.
         order_id: Path<OrderId>,
     ) -> Result<Body<OrderPayments>, Problem> {
         let mut connection = payments.database.connection().await?;
-        let payment: Option<Payment> = Payment::visible_to(&identity)
+        let payment: Option<Payment> = Payment::visible_to(&caller)
             .filter(payment::order_id.eq(order_id.0))
             .select(Payment::as_select())
             .first(&mut connection)
@@ -128,7 +128,7 @@ impl PaymentApi {
         let Some(payment) = payment else {
             // Nobody waits for another service with a connection in hand.
             drop(connection);
-            return none_yet(payments, &identity, order_id.0).await.map(Body);
+            return none_yet(payments, &caller, order_id.0).await.map(Body);
         };
         let ledger = payment.ledger(&mut connection).await?;
         Ok(Body(OrderPayments { data: vec![PaymentView::of(payment, ledger)] }))
@@ -141,12 +141,12 @@ impl PaymentApi {
     async fn get(
         &self,
         Data(payments): Data<&Payments>,
-        User(identity): User,
+        caller: OwnerOr<PaymentsRead>,
         /// Which.
         id: Path<PaymentId>,
     ) -> Result<Body<PaymentView>, Problem> {
         let mut connection = payments.database.connection().await?;
-        let query = Payment::visible_to(&identity).filter(payment::id.eq(id.0)).select(Payment::as_select());
+        let query = Payment::visible_to(&caller).filter(payment::id.eq(id.0)).select(Payment::as_select());
         let payment: Option<Payment> = query.first(&mut connection).await.optional()?;
         let payment = payment.ok_or_else(|| Problem::not_found("payment"))?;
         let ledger = payment.ledger(&mut connection).await?;
@@ -155,8 +155,12 @@ impl PaymentApi {
 }
 
 /// The empty list of an order whose payment is not there yet, for those whose order it is.
-async fn none_yet(payments: &Payments, identity: &Identity, order_id: OrderId) -> Result<OrderPayments, Problem> {
+async fn none_yet(
+    payments: &Payments,
+    caller: &OwnerOr<PaymentsRead>,
+    order_id: OrderId,
+) -> Result<OrderPayments, Problem> {
     let unknown = || Problem::not_found("order");
     let order = payments.calls.call(&GetOrder { order_id }).await.map_err(|error| error.problem(|_| unknown()))?;
-    if identity.may_see(order.user_id) { Ok(OrderPayments { data: Vec::new() }) } else { Err(unknown()) }
+    if caller.reaches(order.user_id) { Ok(OrderPayments { data: Vec::new() }) } else { Err(unknown()) }
 }

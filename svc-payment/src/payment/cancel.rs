@@ -10,15 +10,16 @@
 //!
 //! Trap: `order.placed` may come after `order.canceled`, or at the same time. Both take the order's lock first.
 
+use std::collections::HashSet;
+
 use diesel::{
-    ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper, dsl::exists, insert_into, select, sql_query,
-    sql_types,
+    ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper, dsl::exists, insert_into, select, sql_types,
 };
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use nats::{
     consume::{Failure, Received},
     contracts::order::OrderCanceled,
-    database::{DatabaseError, Tx},
+    database::{DatabaseError, Tx, sql},
     types::OrderId,
 };
 
@@ -67,9 +68,31 @@ pub(super) async fn is_canceled(connection: &mut AsyncPgConnection, order: Order
     Ok(select(exists(canceled_order::table.find(order))).get_result(connection).await?)
 }
 
+/// Which of these orders were canceled.
+pub(super) async fn canceled_of(
+    connection: &mut AsyncPgConnection,
+    orders: &[OrderId],
+) -> Result<HashSet<OrderId>, DatabaseError> {
+    let canceled =
+        canceled_order::table.filter(canceled_order::order_id.eq_any(orders)).select(canceled_order::order_id);
+    Ok(canceled.load(connection).await?.into_iter().collect())
+}
+
+/// As [`lock`] for many orders.
+pub(super) async fn lock_all(tx: &mut Tx, orders: &[OrderId]) -> Result<(), DatabaseError> {
+    // In one order for everybody: nobody waits in a circle.
+    let mut names: Vec<String> = orders.iter().map(OrderId::to_string).collect();
+    names.sort();
+    sql("select pg_advisory_xact_lock(hashtextextended(name, 0)) from unnest($1) as name")
+        .bind::<sql_types::Array<sql_types::Text>, _>(names)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 /// One transaction at a time decides what an order's events mean. A row cannot be locked before it is there.
 pub(super) async fn lock(tx: &mut Tx, order: OrderId) -> Result<(), DatabaseError> {
-    sql_query("select pg_advisory_xact_lock(hashtextextended($1, 0))")
+    sql("select pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind::<sql_types::Text, _>(order.to_string())
         .execute(tx)
         .await?;

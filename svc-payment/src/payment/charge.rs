@@ -15,10 +15,10 @@
 //! Trap: a real provider forgets keys (often after 24 hours). A payment that is older is a case for the lookup and for
 //! people, not for another authorization.
 
-use diesel::{QueryableByName, pg::Pg, sql_query, sql_types};
+use diesel::{QueryableByName, pg::Pg, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
-    database::{Database, DatabaseError},
+    database::{Database, DatabaseError, sql},
     telemetry::Trace,
 };
 
@@ -54,14 +54,12 @@ pub(crate) struct Claimed {
 /// Takes the oldest payments that are due, for the time of a lease. One statement, its own transaction.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Claimed>, DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    let claimed = sql_query(
-        "with due as materialized (
+    let claimed = sql("with due as materialized (
              select id from payment where next_try_at <= now() order by next_try_at limit $1 for update skip locked)
          update payment
          set tries = tries + 1, next_try_at = now() + $2 * interval '1 millisecond', updated_at = now()
          from due where payment.id = due.id
-         returning payment.*, exists (select from canceled_order where order_id = payment.order_id) as canceled",
-    )
+         returning payment.*, exists (select from canceled_order where order_id = payment.order_id) as canceled")
     .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(LEASE_MS)
     .load(&mut connection)
@@ -189,10 +187,8 @@ async fn advance(payments: &Payments, mut payment: Payment, mut canceled: bool) 
 async fn try_later(database: &Database, id: nats::types::PaymentId, tries: i32) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
     // Only while the claim is ours: a later one has its own lease.
-    sql_query(
-        "update payment set next_try_at = now() + $3 * interval '1 millisecond', updated_at = now()
-         where id = $1 and tries = $2 and next_try_at is not null",
-    )
+    sql("update payment set next_try_at = now() + $3 * interval '1 millisecond', updated_at = now()
+         where id = $1 and tries = $2 and next_try_at is not null")
     .bind::<sql_types::Uuid, _>(id)
     .bind::<sql_types::Integer, _>(tries)
     .bind::<sql_types::Integer, _>(delay_ms(tries))

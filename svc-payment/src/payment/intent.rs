@@ -4,40 +4,43 @@
 //! with it. The intent is committed with the inbox row; [`super::charge`] acts on it. An order that was canceled before
 //! we heard of it leaves a canceled payment, which nobody acts on.
 
-use chrono::{DateTime, Utc};
-use diesel::{ExpressionMethods, insert_into};
+use diesel::sql_types::{self, Array};
 use diesel_async::RunQueryDsl;
 use nats::{
     consume::{Failure, Received},
     contracts::order::OrderPlaced,
-    database::Tx,
-    telemetry::Trace,
-    types::PaymentId,
+    database::{Tx, sql},
+    types::{OrderId, PaymentId},
 };
 
-use super::{NewPayment, PaymentStatus, cancel};
-use crate::{Payments, schema::payment};
+use super::{PaymentStatus, cancel};
+use crate::Payments;
 
-/// Writes the intent to charge the order, once per order.
-pub(crate) async fn placed(tx: &mut Tx, payments: Payments, received: Received<OrderPlaced>) -> Result<(), Failure> {
-    let (order, trace) = (received.event, Trace::current());
-    cancel::lock(tx, order.order_id).await?;
-    let canceled = cancel::is_canceled(tx, order.order_id).await?;
-    let intent = NewPayment {
-        // The order's own UUID: whoever loses this database and hears the event again makes the same payment of it.
-        id: PaymentId::from_uuid(order.order_id.uuid()),
-        order_id: order.order_id,
-        user_id: order.user_id,
-        amount: order.total.amount,
-        currency: order.total.currency,
-        method: order.payment_method,
-        status: if canceled { PaymentStatus::Canceled } else { PaymentStatus::Processing },
-        traceparent: trace.traceparent(),
-        request_id: trace.request_id().to_owned(),
-    };
-    let never = canceled.then(|| payment::next_try_at.eq(None::<DateTime<Utc>>));
-    // The inbox knows this event's repeats; the order's own row stops a second event about the same order.
-    insert_into(payment::table).values((&intent, never)).on_conflict_do_nothing().execute(tx).await?;
+/// Writes the intents to charge the orders, once per order.
+pub(crate) async fn placed(tx: &mut Tx, payments: Payments, all: Vec<Received<OrderPlaced>>) -> Result<(), Failure> {
+    let ids: Vec<OrderId> = all.iter().map(|placed| placed.event.order_id).collect();
+    cancel::lock_all(tx, &ids).await?;
+    let canceled = cancel::canceled_of(tx, &ids).await?;
+    let status = |id: &OrderId| if canceled.contains(id) { PaymentStatus::Canceled } else { PaymentStatus::Processing };
+    // The payment's UUID is the order's own: whoever loses this database and hears the event again makes the same payment of
+    // it. The inbox knows this event's repeats; the order's own row stops a second event about the same order.
+    sql("insert into payment
+             (id, order_id, user_id, amount, currency, method, status, traceparent, request_id, next_try_at)
+         select *, case when status = 'processing' then now() end
+         from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             as placed (id, order_id, user_id, amount, currency, method, status, traceparent, request_id)
+         on conflict do nothing")
+    .bind::<Array<sql_types::Uuid>, _>(ids.iter().map(|id| PaymentId::from_uuid(id.uuid())).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Uuid>, _>(&ids)
+    .bind::<Array<sql_types::Uuid>, _>(all.iter().map(|placed| placed.event.user_id).collect::<Vec<_>>())
+    .bind::<Array<sql_types::BigInt>, _>(all.iter().map(|placed| placed.event.total.amount).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(all.iter().map(|placed| placed.event.total.currency).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(all.iter().map(|placed| &placed.event.payment_method).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(ids.iter().map(status).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(all.iter().map(|placed| placed.trace.traceparent()).collect::<Vec<_>>())
+    .bind::<Array<sql_types::Text>, _>(all.iter().map(|placed| placed.trace.request_id()).collect::<Vec<_>>())
+    .execute(tx)
+    .await?;
     tx.wake(&payments.due);
     Ok(())
 }

@@ -11,11 +11,11 @@ use std::{fmt, str::FromStr};
 use chrono::{DateTime, Utc};
 use diesel::{
     Insertable, Queryable, QueryableByName, Selectable, deserialize::FromSqlRow, expression::AsExpression, insert_into,
-    pg::Pg, sql_query, sql_types,
+    pg::Pg, sql_types,
 };
 use diesel_async::RunQueryDsl;
 use nats::{
-    database::{Database, DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx, sql},
     telemetry::Trace,
     types::{Currency, Money, OrderId, PaymentId, RefundId, UserId},
 };
@@ -116,7 +116,7 @@ async fn left(tx: &mut Tx, payment: PaymentId) -> Result<i64, DatabaseError> {
         #[diesel(sql_type = sql_types::BigInt)]
         amount: i64,
     }
-    let left: Left = sql_query(
+    let left: Left = sql(
         "select (coalesce((select sum(amount) from transaction where payment_id = $1 and kind = 'capture'), 0)
                - coalesce((select sum(amount) from refund where payment_id = $1 and status <> 'failed'), 0))::bigint as amount",
     )
@@ -162,16 +162,14 @@ pub(super) async fn queue_rest(
 /// Takes the oldest refunds that are due, for the time of a lease. One statement, its own transaction.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Due>, DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    let claimed = sql_query(
-        "with due as materialized (
+    let claimed = sql("with due as materialized (
              select id from refund where status = 'pending' and next_try_at <= now()
              order by next_try_at limit $1 for update skip locked)
          update refund
          set tries = refund.tries + 1, next_try_at = now() + $2 * interval '1 millisecond', updated_at = now()
          from due, payment where refund.id = due.id and payment.id = refund.payment_id
          returning refund.id, refund.payment_id, payment.order_id, refund.amount, payment.currency, refund.key,
-                   payment.provider_reference as charge, refund.tries, refund.traceparent, refund.request_id",
-    )
+                   payment.provider_reference as charge, refund.tries, refund.traceparent, refund.request_id")
     .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(LEASE_MS)
     .load(&mut connection)
@@ -242,10 +240,8 @@ pub(super) async fn write_down(
 async fn try_later(database: &Database, due: &Due) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
     // Only while the claim is ours: a later one has its own lease.
-    sql_query(
-        "update refund set next_try_at = now() + $3 * interval '1 millisecond', updated_at = now()
-         where id = $1 and tries = $2 and status = 'pending'",
-    )
+    sql("update refund set next_try_at = now() + $3 * interval '1 millisecond', updated_at = now()
+         where id = $1 and tries = $2 and status = 'pending'")
     .bind::<sql_types::Uuid, _>(due.id)
     .bind::<sql_types::Integer, _>(due.tries)
     .bind::<sql_types::Integer, _>(delay_ms(due.tries))

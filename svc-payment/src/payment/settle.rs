@@ -6,17 +6,20 @@
 //!
 //! Trap: what was seen may be old. Only what it has more of than we do is news.
 
-use std::collections::HashSet;
+pub(crate) mod together;
+
+use std::{collections::HashSet, sync::Arc};
 
 use diesel::{
     ExpressionMethods, Insertable, OptionalExtension, QueryDsl, QueryableByName, SelectableHelper, insert_into,
     result::{DatabaseErrorKind, Error},
-    sql_query, sql_types,
+    sql_types,
 };
 use diesel_async::RunQueryDsl;
 use nats::{
+    batch::BatchError,
     contracts::payment::{DeclineReason, PaymentCaptured, PaymentFailed, PaymentRefunded},
-    database::{Database, DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx, sql},
     telemetry::Trace,
     types::{OrderId, PaymentId, RefundId},
 };
@@ -27,6 +30,7 @@ use crate::{
     provider::{Operation, ProviderPayment},
     schema::{payment, transaction},
 };
+use together::Sight;
 
 /// Where a payment stands once all that was seen is written down.
 #[derive(Debug)]
@@ -95,6 +99,25 @@ pub(crate) async fn settle(
     seen: &ProviderPayment,
     claimed: Option<i32>,
 ) -> Result<Settled, Unsettled> {
+    if together::is_plain(seen) {
+        let sight = Sight { id, seen: Arc::new(seen.clone()), claimed, trace: Trace::current() };
+        match payments.settler.ask(sight).await {
+            Ok(Some(settled)) => return Ok(settled),
+            Err(BatchError::Database(error)) if error.is_unavailable() => return Err(error.into()),
+            // What is wrong with it shows when it is written down by itself.
+            Ok(None) | Err(_) => {}
+        }
+    }
+    settle_alone(payments, id, seen, claimed).await
+}
+
+/// As [`settle`], in a transaction of its own.
+async fn settle_alone(
+    payments: &Payments,
+    id: PaymentId,
+    seen: &ProviderPayment,
+    claimed: Option<i32>,
+) -> Result<Settled, Unsettled> {
     let mut tx = payments.database.begin().await?;
     let settled = settle_in(&mut tx, payments, id, seen, claimed).await;
     match settled {
@@ -144,8 +167,7 @@ async fn settle_in(
         settle_refusals(tx, payments, &before, canceled, &ours).await?;
         return Ok(Settled { payment: before, canceled });
     }
-    let reason = (status == PaymentStatus::Failed)
-        .then(|| before.decline_reason.or(seen.decline_reason).unwrap_or(DeclineReason::Declined));
+    let reason = declined(&before, status, seen);
     let after = move_to(tx, &before, status, &seen.reference, reason, claimed).await?;
     for operation in &ours {
         if operation.kind == TransactionKind::Refund && news.contains(operation.reference.as_str()) {
@@ -161,6 +183,12 @@ async fn settle_in(
         }
     }
     Ok(Settled { payment: after, canceled })
+}
+
+/// Why a payment that comes to `status` was declined, if it was.
+fn declined(before: &Payment, status: PaymentStatus, seen: &ProviderPayment) -> Option<DeclineReason> {
+    let reason = || before.decline_reason.or(seen.decline_reason).unwrap_or(DeclineReason::Declined);
+    (status == PaymentStatus::Failed).then(reason)
 }
 
 /// What of this cannot be so.
@@ -211,13 +239,11 @@ async fn move_to(
     reason: Option<DeclineReason>,
     claimed: Option<i32>,
 ) -> Result<Payment, Unsettled> {
-    let after = sql_query(
-        "update payment
+    let after = sql("update payment
          set status = $2, provider_reference = $3, decline_reason = $4, updated_at = now(),
              next_try_at = case when $2 in ('processing', 'requires_capture')
                  then case when tries = $5 then now() + $6 * interval '1 millisecond' else next_try_at end end
-         where id = $1 returning payment.*",
-    )
+         where id = $1 returning payment.*")
     .bind::<sql_types::Uuid, _>(before.id)
     .bind::<sql_types::Text, _>(status)
     .bind::<sql_types::Text, _>(reference)
@@ -249,7 +275,7 @@ async fn tell(tx: &mut Tx, payment: &Payment) -> Result<(), Unsettled> {
 /// A refund that the provider made: ours by its key, or one that was made there without us.
 async fn give_back(tx: &mut Tx, payment: &Payment, operation: &Operation) -> Result<(), Unsettled> {
     let trace = Trace::current();
-    let given: Given = sql_query(
+    let given: Given = sql(
         "insert into refund (id, payment_id, amount, key, status, provider_reference, next_try_at, traceparent, request_id)
          values ($1, $2, $3, $4, 'succeeded', $5, null, $6, $7)
          on conflict (key) do update
@@ -284,15 +310,14 @@ async fn settle_refusals(
     let cancellation = refund::canceled_key(payment.order_id);
     for operation in operations.iter().filter(|operation| operation.kind == TransactionKind::Refund) {
         let Some(reason) = &operation.refusal else { continue };
-        let failed: Option<Given> = sql_query(
-            "update refund set status = 'failed', failure = $2, next_try_at = null, updated_at = now()
-             where key = $1 and status = 'pending' returning id",
-        )
-        .bind::<sql_types::Text, _>(&operation.key)
-        .bind::<sql_types::Text, _>(reason)
-        .get_result(tx)
-        .await
-        .optional()?;
+        let failed: Option<Given> =
+            sql("update refund set status = 'failed', failure = $2, next_try_at = null, updated_at = now()
+             where key = $1 and status = 'pending' returning id")
+            .bind::<sql_types::Text, _>(&operation.key)
+            .bind::<sql_types::Text, _>(reason)
+            .get_result(tx)
+            .await
+            .optional()?;
         let Some(failed) = failed else { continue };
         tracing::error!(key = operation.key, reason, "the provider refuses to refund; somebody has to see to it");
         if canceled && !operation.key.starts_with(&cancellation) {

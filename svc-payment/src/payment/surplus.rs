@@ -16,10 +16,10 @@
 
 use std::collections::HashSet;
 
-use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, pg::Pg, sql_query, sql_types};
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryableByName, pg::Pg, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
-    database::{Database, DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx, sql},
     telemetry::Trace,
     types::{Currency, Money, OrderId, PaymentId},
 };
@@ -124,7 +124,7 @@ async fn write_down(
     key: &str,
 ) -> Result<(), DatabaseError> {
     let trace = Trace::current();
-    let new = sql_query(
+    let new = sql(
         "insert into surplus (reference, payment_id, charge, amount, currency, refund_key, traceparent, request_id)
          values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
     )
@@ -154,11 +154,9 @@ async fn note_refund(tx: &mut Tx, capture: &Operation, refund: &Operation) -> Re
         None => ("refunded", Some(&refund.reference)),
         Some(_) => ("failed", None),
     };
-    let noted = sql_query(
-        "update surplus
+    let noted = sql("update surplus
          set state = $2, refund_reference = $3, failure = $4, next_try_at = null, updated_at = now()
-         where reference = $1 and state = 'pending'",
-    )
+         where reference = $1 and state = 'pending'")
     .bind::<sql_types::Text, _>(&capture.reference)
     .bind::<sql_types::Text, _>(state)
     .bind::<sql_types::Nullable<sql_types::Text>, _>(reference)
@@ -182,16 +180,14 @@ async fn note_refund(tx: &mut Tx, capture: &Operation, refund: &Operation) -> Re
 /// Takes the oldest that are due, for the time of a lease. One statement, its own transaction.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Due>, DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    let claimed = sql_query(
-        "with due as materialized (
+    let claimed = sql("with due as materialized (
              select reference from surplus where state = 'pending' and next_try_at <= now()
              order by next_try_at limit $1 for update skip locked)
          update surplus
          set tries = surplus.tries + 1, next_try_at = now() + $2 * interval '1 millisecond', updated_at = now()
          from due, payment where surplus.reference = due.reference and payment.id = surplus.payment_id
          returning surplus.reference, surplus.payment_id, payment.order_id, surplus.charge, surplus.amount,
-                   surplus.currency, surplus.refund_key, surplus.tries, surplus.traceparent, surplus.request_id",
-    )
+                   surplus.currency, surplus.refund_key, surplus.tries, surplus.traceparent, surplus.request_id")
     .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(LEASE_MS)
     .load(&mut connection)
@@ -225,10 +221,8 @@ pub(crate) async fn give_back(payments: Payments, due: Due) {
 async fn try_later(database: &Database, due: &Due) -> Result<(), DatabaseError> {
     let mut connection = database.connection().await?;
     // Only while the claim is ours: a later one has its own lease.
-    sql_query(
-        "update surplus set next_try_at = now() + $3 * interval '1 millisecond', updated_at = now()
-         where reference = $1 and tries = $2 and state = 'pending'",
-    )
+    sql("update surplus set next_try_at = now() + $3 * interval '1 millisecond', updated_at = now()
+         where reference = $1 and tries = $2 and state = 'pending'")
     .bind::<sql_types::Text, _>(&due.reference)
     .bind::<sql_types::Integer, _>(due.tries)
     .bind::<sql_types::Integer, _>(delay_ms(due.tries))

@@ -137,6 +137,7 @@ async fn svc_order_knows(bed: &Bed, order: &OrderPlaced) {
         shipping_tax_rate: "19".to_owned(),
         tax_total: Money::zero(Currency::EUR),
         total: order.total,
+        company: None,
     };
     bed.answer::<GetOrder>(
         move |question| {

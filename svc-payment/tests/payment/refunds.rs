@@ -2,6 +2,7 @@
 
 use nats::{
     contracts::{order::OrderPlaced, payment::PaymentRefunded},
+    identity::{Permission, Permissions},
     types::PaymentId,
 };
 use serde_json::{Value, json};
@@ -186,4 +187,24 @@ async fn a_cancellation_gives_back_what_is_left() {
     assert_refunded(&bed, &provider, 2).await;
     assert_captured(&bed, &provider, 1).await;
     assert_eq!(kept(&bed).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_permission_lets_give_money_back_and_nothing_else_does() {
+    let (bed, provider) = (Bed::start().await, Provider::start().await);
+    let _running = provider.run(&bed).await;
+    let (_placed, path) = paid(&bed, &bed.customer(), "sandbox_ok").await;
+    let clerk = bed.holding(&[Permission::OrdersRefund]);
+    let refunding = [Permission::OrdersRefund].into_iter().collect();
+    let all_but_that: Vec<_> = Permissions::all().without(&refunding).iter().collect();
+
+    let refused = bed.holding(&all_but_that).post(&path, &refund(300)).key("r1").send().await;
+    refused.problem("forbidden", "");
+    assert!(refused.text("/detail").contains("`orders:refund`"), "{refused}");
+    let given = clerk.post(&path, &refund(300)).key("r2").send().await;
+
+    assert_eq!(given.status, 201, "{given}");
+    for target in [path.clone(), given.header("location").unwrap().to_owned(), path.replace("/refunds", "")] {
+        clerk.get(&target).send().await.problem("not_found", "");
+    }
 }

@@ -44,6 +44,8 @@ pub struct RateApi;
 #[OpenApi(prefix_path = "/v1/shipping", tag = "Tag::Shipping")]
 impl RateApi {
     /// List the shipping rates to a country
+    ///
+    /// A country that nothing is shipped to is `not_found`.
     #[oai(path = "/rates", method = "get", operation_id = "list_shipping_rates")]
     async fn list(
         &self,

@@ -31,7 +31,11 @@ use super::{
 };
 use crate::{
     Orders,
-    order::{OrderRow, change::ChangeError, refund},
+    order::{
+        OrderRow,
+        change::{ChangeError, Changes},
+        refund,
+    },
     schema::orders,
 };
 
@@ -82,18 +86,20 @@ async fn decide(service: &Orders, due: &Due, answer: Answer) -> Result<Option<Du
         .await
         .optional()?;
     let Some(order) = order.filter(|order| Step::of(order.state()) == due.step) else { return Ok(None) };
+    let mut changes = Changes::new();
     let again = match due.step {
-        Step::AwaitingPayment => payment_overdue(&mut tx, service, due, order, answer).await?,
-        Step::AwaitingRefund => refund_overdue(&mut tx, service, order, answer).await?,
+        Step::AwaitingPayment => payment_overdue(&mut changes, &mut tx, due, order, answer).await?,
+        Step::AwaitingRefund => refund_overdue(&mut changes, order, answer)?,
         Step::SecuringStock | Step::Done => None,
     };
+    changes.write(&mut tx, &service.saga).await?;
     tx.commit().await?;
     Ok(again)
 }
 
 async fn payment_overdue(
+    changes: &mut Changes,
     tx: &mut Tx,
-    service: &Orders,
     due: &Due,
     order: OrderRow,
     answer: Answer,
@@ -105,7 +111,8 @@ async fn payment_overdue(
                 return Ok(Some(LOOK_AGAIN));
             }
             tracing::info!("its payment had come, only the event had not");
-            captured(tx, service, order, details.payment_id).await?;
+            let early = refund::early(tx, &[order.id]).await?.of(order.id, details.payment_id);
+            captured(changes, tx, order, details.payment_id, early).await?;
             return Ok(None);
         }
         Ok(details) if details.progress == PaymentProgress::Failed => {
@@ -121,21 +128,16 @@ async fn payment_overdue(
             (Happening::TimedOut, "The payment did not come in time.")
         }
     };
-    hear(tx, service, order, happening, why).await?;
+    hear(changes, order, happening, why)?;
     Ok(None)
 }
 
-async fn refund_overdue(
-    tx: &mut Tx,
-    service: &Orders,
-    order: OrderRow,
-    answer: Answer,
-) -> Result<Option<Duration>, ChangeError> {
+fn refund_overdue(changes: &mut Changes, order: OrderRow, answer: Answer) -> Result<Option<Duration>, ChangeError> {
     let order = match answer {
         Ok(details) if Some(details.payment_id) == order.payment_id && details.refunded.currency == order.currency => {
             let (payment, so_far) = (details.payment_id, details.refunded.amount);
             let why = refund::went_back(&order, so_far);
-            hear(tx, service, order, Happening::Refunded(payment, so_far), &why).await?.1
+            hear(changes, order, Happening::Refunded(payment, so_far), &why)?.1
         }
         Ok(details) => {
             tracing::error!(?details, "svc-payment speaks of another payment");

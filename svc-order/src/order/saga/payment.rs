@@ -4,27 +4,37 @@ use nats::{
     consume::{Failure, Received},
     contracts::payment::{DeclineReason, PaymentCaptured, PaymentFailed},
     database::Tx,
-    types::{Money, PaymentId},
+    types::{Money, OrderId, PaymentId},
 };
 
-use super::{Happening, hear, locked};
+use super::{Happening, hear, locked, no_order};
 use crate::{
     Orders,
-    order::{OrderRow, change::ChangeError, refund},
+    order::{
+        OrderRow,
+        change::{ChangeError, Changes},
+        refund,
+    },
 };
 
-/// `payment.captured`: the order is paid; its goods are to be secured.
-pub(crate) async fn note_capture(
+/// `payment.captured`: the orders are paid; their goods are to be secured.
+pub(crate) async fn note_captures(
     tx: &mut Tx,
     service: Orders,
-    received: Received<PaymentCaptured>,
+    all: Vec<Received<PaymentCaptured>>,
 ) -> Result<(), Failure> {
-    let event = received.event;
-    let order = locked(tx, event.order_id).await?;
-    if let Err(wrong) = fits(&order, event.payment_id, event.amount) {
-        return Err(Failure::Dead(wrong));
+    let ids: Vec<OrderId> = all.iter().map(|received| received.event.order_id).collect();
+    let mut orders = OrderRow::lock_all(tx, &ids).await?;
+    let mut early = refund::early(tx, &ids).await?;
+    let mut changes = Changes::new();
+    for Received { event: PaymentCaptured { order_id, payment_id, amount, .. }, trace, .. } in all {
+        let order = orders.remove(&order_id).ok_or_else(|| no_order(order_id))?;
+        fits(&order, payment_id, amount).map_err(Failure::Dead)?;
+        changes.follow(trace);
+        let after = captured(&mut changes, tx, order, payment_id, early.of(order_id, payment_id)).await?;
+        orders.insert(order_id, after);
     }
-    Ok(captured(tx, &service, order, event.payment_id).await?)
+    Ok(changes.write(tx, &service.saga).await?)
 }
 
 /// `payment.failed`: the order is canceled.
@@ -40,8 +50,9 @@ pub(crate) async fn cancel_unpaid(
         DeclineReason::InsufficientFunds => "The payment was declined: the account does not cover it.",
         DeclineReason::UnknownPaymentMethod => "The payment was declined: the payment method is not known.",
     };
-    hear(tx, &service, order, Happening::Failed(event.payment_id), why).await?;
-    Ok(())
+    let mut changes = Changes::new();
+    hear(&mut changes, order, Happening::Failed(event.payment_id), why).map_err(ChangeError::from)?;
+    Ok(changes.write(tx, &service.saga).await?)
 }
 
 /// Whether a capture of so much can be the order's; what is wrong when not.
@@ -50,13 +61,17 @@ pub(super) fn fits(order: &OrderRow, payment: PaymentId, amount: Money) -> Resul
     if amount == total { Ok(()) } else { Err(format!("{payment} captured {amount} for an order of {total}")) }
 }
 
-/// The order's money is ours; what of it is known to have gone back already is counted now.
+/// The order's money is ours; the refunds of it that came before it are counted now. The order afterwards.
 pub(super) async fn captured(
+    changes: &mut Changes,
     tx: &mut Tx,
-    service: &Orders,
     order: OrderRow,
     payment: PaymentId,
-) -> Result<(), ChangeError> {
-    let (_, order) = hear(tx, service, order, Happening::Captured(payment), "The payment arrived.").await?;
-    refund::count_early(tx, service, order, payment).await
+    early: Vec<refund::RefundRow>,
+) -> Result<OrderRow, ChangeError> {
+    let (_, mut order) = hear(changes, order, Happening::Captured(payment), "The payment arrived.")?;
+    for refund in early {
+        order = refund::count(changes, tx, order, &refund).await?;
+    }
+    Ok(order)
 }

@@ -7,18 +7,17 @@
 //!
 //! The trap: leases and deadlines are counted by the database's clock, so that instances need not agree on the time.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use diesel::{QueryableByName, sql_query, sql_types};
+use diesel::{QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
 use nats::{
-    database::{Database, DatabaseError, Tx},
+    database::{Database, DatabaseError, Tx, sql},
     telemetry::Trace,
     types::OrderId,
 };
 
-use super::Step;
-use crate::Orders;
+use super::{Saga, Step};
 
 /// How long a claimed row is left to its claimer. Looking twice is harmless: whoever settles, decides on the locked order.
 const LEASE: Duration = Duration::from_secs(6);
@@ -29,12 +28,10 @@ pub(crate) async fn begin(
     payment_timeout: Duration,
     orders: &[(OrderId, &Trace)],
 ) -> diesel::QueryResult<()> {
-    sql_query(
-        "insert into order_saga (order_id, step, deadline, due_at, traceparent, request_id)
+    sql("insert into order_saga (order_id, step, deadline, due_at, traceparent, request_id)
          select order_id, $1, deadline, deadline, traceparent, request_id
          from unnest($3::uuid[], $4::text[], $5::text[]) as begun (order_id, traceparent, request_id),
-             (select now() + $2 * interval '1 second' as deadline) as until",
-    )
+             (select now() + $2 * interval '1 second' as deadline) as until")
     .bind::<sql_types::Text, _>(Step::AwaitingPayment)
     .bind::<sql_types::Double, _>(payment_timeout.as_secs_f64())
     .bind::<sql_types::Array<sql_types::Uuid>, _>(orders.iter().map(|(order, _)| *order).collect::<Vec<_>>())
@@ -49,23 +46,27 @@ pub(crate) async fn begin(
     .map(drop)
 }
 
-/// The order comes to `step`: its deadline begins, and whoever works on the step is woken.
-pub(crate) async fn enter(tx: &mut Tx, service: &Orders, order: OrderId, step: Step) -> diesel::QueryResult<()> {
-    let allowance = step.allowance(service.payment_timeout).map(seconds);
-    let due_in = if step == Step::SecuringStock { Some(0) } else { allowance };
-    sql_query(
-        "update order_saga
-         set step = $2, tries = 0, deadline = now() + $3 * interval '1 second', due_at = now() + $4 * interval '1 second'
-         where order_id = $1",
+/// Each order comes to its step: the deadline begins, and whoever works on the step is woken.
+pub(crate) async fn enter(tx: &mut Tx, saga: &Saga, steps: &BTreeMap<OrderId, Step>) -> diesel::QueryResult<()> {
+    let allowance = |step: &Step| step.allowance(saga.payment_timeout).map(seconds);
+    let due_in = |step: &Step| if *step == Step::SecuringStock { Some(0) } else { allowance(step) };
+    sql("update order_saga
+         set step = entered.step, tries = 0, deadline = now() + entered.allowance * interval '1 second',
+             due_at = now() + entered.due_in * interval '1 second'
+         from unnest($1, $2, $3, $4) as entered (order_id, step, allowance, due_in)
+         where order_saga.order_id = entered.order_id")
+    .bind::<sql_types::Array<sql_types::Uuid>, _>(steps.keys().collect::<Vec<_>>())
+    .bind::<sql_types::Array<sql_types::Text>, _>(steps.values().collect::<Vec<_>>())
+    .bind::<sql_types::Array<sql_types::Nullable<sql_types::Integer>>, _>(
+        steps.values().map(allowance).collect::<Vec<_>>(),
     )
-    .bind::<sql_types::Uuid, _>(order)
-    .bind::<sql_types::Text, _>(step)
-    .bind::<sql_types::Nullable<sql_types::Integer>, _>(allowance)
-    .bind::<sql_types::Nullable<sql_types::Integer>, _>(due_in)
+    .bind::<sql_types::Array<sql_types::Nullable<sql_types::Integer>>, _>(
+        steps.values().map(due_in).collect::<Vec<_>>(),
+    )
     .execute(tx)
     .await?;
-    if step == Step::SecuringStock {
-        tx.wake(&service.stock);
+    if steps.values().any(|step| *step == Step::SecuringStock) {
+        tx.wake(&saga.stock);
     }
     Ok(())
 }
@@ -104,15 +105,13 @@ pub(super) async fn claim(database: &Database, queue: WorkQueue, at_most: i64) -
         WorkQueue::Stock => &[Step::SecuringStock],
         WorkQueue::Overdue => &[Step::AwaitingPayment, Step::AwaitingRefund],
     };
-    let claimed = sql_query(
-        "with due as materialized (
+    let claimed = sql("with due as materialized (
              select order_id from order_saga where step = any($1) and due_at <= now()
              order by due_at limit $2 for update skip locked)
          update order_saga set tries = tries + 1, due_at = now() + $3 * interval '1 second'
          from due where order_saga.order_id = due.order_id
          returning order_saga.order_id, step, tries, traceparent, request_id,
-                   extract(epoch from now() - deadline)::integer as seconds_late",
-    )
+                   extract(epoch from now() - deadline)::integer as seconds_late")
     .bind::<sql_types::Array<sql_types::Text>, _>(steps)
     .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(seconds(LEASE))
@@ -125,10 +124,8 @@ impl Due {
     /// Ends the lease; the row is due again after `delay`, unless the order has moved.
     pub(super) async fn try_later(&self, database: &Database, delay: Duration) {
         let later = async {
-            sql_query(
-                "update order_saga set due_at = now() + $4 * interval '1 millisecond'
-                 where order_id = $1 and step = $2 and tries = $3",
-            )
+            sql("update order_saga set due_at = now() + $4 * interval '1 millisecond'
+                 where order_id = $1 and step = $2 and tries = $3")
             .bind::<sql_types::Uuid, _>(self.order_id)
             .bind::<sql_types::Text, _>(self.step)
             .bind::<sql_types::Integer, _>(self.tries)

@@ -6,18 +6,21 @@
 use std::time::Duration;
 
 use nats::{
+    batch::{Batcher, Limits},
     contracts::catalog::{CommitRefusal, CommitStock, StockCommitted},
-    database::DatabaseError,
+    database::{Database, DatabaseError},
     invoke::CallError,
+    telemetry::Trace,
+    types::OrderId,
 };
 
 use super::{
-    Happening, hear,
+    Happening, Saga, hear,
     row::{self, Due, WorkQueue},
 };
 use crate::{
     Orders,
-    order::{OrderRow, change::ChangeError},
+    order::{OrderRow, change::Changes, status::Illegal},
 };
 
 /// How many orders' goods an instance secures at once; those that wait together, svc-catalog takes together.
@@ -59,14 +62,57 @@ async fn ask_and_settle(service: &Orders, due: &Due) -> Result<(), String> {
         }
         Err(unanswered) => return Err(unanswered.to_string()),
     };
-    settle(service, due, happening, why).await.map_err(|error| error.to_string())
+    let answered = Answered { order_id: due.order_id, happening, why, trace: Trace::current() };
+    match service.settler.ask(answered).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(illegal)) => Err(illegal.to_string()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
-async fn settle(service: &Orders, due: &Due, happening: Happening, why: &str) -> Result<(), ChangeError> {
-    let mut tx = service.database.begin().await?;
-    let Some(order) = OrderRow::lock(&mut tx, due.order_id).await? else { return Ok(()) };
-    hear(&mut tx, service, order, happening, why).await?;
-    Ok(tx.commit().await?)
+/// What svc-catalog's answer means for an order.
+#[derive(Debug, Clone)]
+pub(crate) struct Answered {
+    order_id: OrderId,
+    happening: Happening,
+    why: &'static str,
+    trace: Trace,
+}
+
+/// Settles answers that wait together in one transaction.
+pub(crate) type Settler = Batcher<Answered, Result<(), Illegal>>;
+
+/// Starts settling.
+pub(crate) fn start_settling(database: Database, saga: Saga) -> Settler {
+    let settle = move |answered| {
+        let (database, saga) = (database.clone(), saga.clone());
+        async move { settle(&database, &saga, answered).await }
+    };
+    Batcher::start(Limits::default(), |_| 1, settle)
+}
+
+async fn settle(
+    database: &Database,
+    saga: &Saga,
+    all: Vec<Answered>,
+) -> Result<Vec<Result<(), Illegal>>, DatabaseError> {
+    let mut tx = database.begin().await?;
+    let ids: Vec<OrderId> = all.iter().map(|answered| answered.order_id).collect();
+    let mut orders = OrderRow::lock_all(&mut tx, &ids).await?;
+    let (mut changes, mut outcomes) = (Changes::new(), Vec::with_capacity(all.len()));
+    for Answered { order_id, happening, why, trace } in all {
+        changes.follow(trace);
+        let outcome = match orders.get(&order_id) {
+            Some(order) => hear(&mut changes, order.clone(), happening, why).map(|(_, after)| {
+                orders.insert(order_id, after);
+            }),
+            None => Ok(()),
+        };
+        outcomes.push(outcome);
+    }
+    changes.write(&mut tx, saga).await?;
+    tx.commit().await?;
+    Ok(outcomes)
 }
 
 /// 100 ms after the first try, doubled with each further one, at most five seconds.

@@ -7,7 +7,7 @@ use nats::{
     database::Connection,
     http::{Body, Created, Listed},
     idempotency::{IdempotencyKey, required},
-    identity::{Identity, Staff, User},
+    identity::{OrdersRefund, OwnerOr, PaymentsRead},
     problem::Problem,
     types::{Currency, Cursor, Limit, Money, Page, PaymentId, RefundId},
 };
@@ -81,7 +81,7 @@ impl RefundApi {
     async fn create(
         &self,
         Data(payments): Data<&Payments>,
-        Staff(identity): Staff,
+        OrdersRefund(identity): OrdersRefund,
         /// Which payment.
         id: Path<PaymentId>,
         /// Required: a fresh random key per intended refund, the same when the request is repeated.
@@ -99,7 +99,7 @@ impl RefundApi {
     async fn list(
         &self,
         Data(payments): Data<&Payments>,
-        User(identity): User,
+        caller: OwnerOr<PaymentsRead>,
         /// Which payment.
         id: Path<PaymentId>,
         limit: Query<Limit>,
@@ -107,7 +107,7 @@ impl RefundApi {
         cursor: Query<Option<Cursor>>,
     ) -> Result<Listed<RefundView>, Problem> {
         let mut connection = payments.database.connection().await?;
-        let currency = currency(&mut connection, &identity, id.0).await?;
+        let currency = currency(&mut connection, &caller, id.0).await?;
         let mut query = refund::table.filter(refund::payment_id.eq(id.0)).into_boxed();
         if let Some(cursor) = cursor.0 {
             query = query.filter(refund::id.gt(cursor.after::<RefundId>()?));
@@ -122,14 +122,14 @@ impl RefundApi {
     async fn get(
         &self,
         Data(payments): Data<&Payments>,
-        User(identity): User,
+        caller: OwnerOr<PaymentsRead>,
         /// Which payment.
         id: Path<PaymentId>,
         /// Which of its refunds.
         refund_id: Path<RefundId>,
     ) -> Result<Body<RefundView>, Problem> {
         let mut connection = payments.database.connection().await?;
-        let currency = currency(&mut connection, &identity, id.0).await?;
+        let currency = currency(&mut connection, &caller, id.0).await?;
         let row = refund::table.find(refund_id.0).filter(refund::payment_id.eq(id.0)).select(Refund::as_select());
         let row: Option<Refund> = row.first(&mut connection).await.optional()?;
         row.map(|row| Body(RefundView::of(row, currency))).ok_or_else(|| Problem::not_found("refund"))
@@ -137,8 +137,12 @@ impl RefundApi {
 }
 
 /// The currency of a payment that the caller may see.
-async fn currency(connection: &mut Connection, identity: &Identity, id: PaymentId) -> Result<Currency, Problem> {
-    let payment = Payment::visible_to(identity).filter(payment::id.eq(id)).select(payment::currency);
+async fn currency(
+    connection: &mut Connection,
+    caller: &OwnerOr<PaymentsRead>,
+    id: PaymentId,
+) -> Result<Currency, Problem> {
+    let payment = Payment::visible_to(caller).filter(payment::id.eq(id)).select(payment::currency);
     let currency: Option<Currency> = payment.first(connection).await.optional()?;
     currency.ok_or_else(|| Problem::not_found("payment"))
 }
