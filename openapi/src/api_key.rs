@@ -1,8 +1,8 @@
 //! API keys: what programs send in place of an access token.
 //!
 //! svc-user is asked whose a key is, by its hash; the key itself stays here. What it says holds for thirty seconds, or until
-//! it tells that the key is revoked ([`crate::revoked`]), which counts at once. Of a key that it does not know nothing is asked
-//! for five. When it is away, the caller is told so: that says nothing against the key.
+//! it tells that the key is revoked ([`crate::revoked`]), which counts at once, or that its owner may do other things. Of a key
+//! that it does not know nothing is asked for five. When it is away, the caller is told so: that says nothing against the key.
 //!
 //! Trap: guessing keys is making us ask. A key of another form than ours is refused without, and who sends a new one with
 //! every request is held up by its address.
@@ -75,10 +75,14 @@ impl ApiKeys {
         }
         let hash: [u8; 32] = Sha256::digest(key).into();
         let said = match self.known.get(&hash, now()) {
-            Some(said) => said,
-            None => self.ask(key, &hash, who).await?,
+            Some(said) if !said.as_deref().is_some_and(|said| self.is_outdated(said)) => said,
+            Some(_) | None => self.ask(key, &hash, who).await?,
         };
         said.filter(|key| !self.revoked.api_key(key.api_key_id)).ok_or_else(refused)
+    }
+
+    fn is_outdated(&self, said: &VerifiedApiKey) -> bool {
+        self.revoked.is_outdated(said.user_id, &said.roles, said.revision)
     }
 
     /// Asks svc-user, and remembers what it says.

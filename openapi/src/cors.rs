@@ -4,7 +4,8 @@
 //! |---|---|---|
 //! | `CORS_ORIGINS` | origins, exactly as browsers send them: `https://shop.example https://admin.example:8443` | none but the gateway's own |
 //!
-//! Preflights are answered here and cost no service anything. Credentials are not allowed: the API takes tokens, no cookies.
+//! Preflights are answered here and cost no service anything. Credentials are not allowed: the API takes tokens. The one
+//! cookie that there is, of a browser that signs in with Google, is for pages of the gateway's own origin.
 //!
 //! Trap: this protects no data, it only lets pages read answers; who may do what is decided by the token.
 
@@ -19,7 +20,7 @@ use poem::{
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// The headers that a page may set.
 const SENT: &str = "Authorization, Content-Type, Accept-Language, If-Match, If-None-Match, Range, Idempotency-Key, \
-    Cart-Token, X-Request-Id, Traceparent";
+    Cart-Token, Last-Event-ID, X-Request-Id, Traceparent";
 /// The headers of an answer that a page may read, besides those it always may.
 const READ: &str = "ETag, Location, Link, RateLimit, RateLimit-Policy, Retry-After, X-Request-Id, Idempotency-Replayed, \
     Accept-Ranges, Content-Range, Content-Disposition, WWW-Authenticate";
@@ -35,6 +36,18 @@ impl Origins {
     pub(crate) fn of(&self, request: &Request) -> Option<HeaderValue> {
         let origin = request.headers().get(header::ORIGIN)?;
         self.0.iter().any(|one| one.as_bytes() == origin.as_bytes()).then(|| origin.clone())
+    }
+
+    /// Whether a page of the request's origin may open a WebSocket. Browsers let any page do so, and read what comes: so it is
+    /// not enough to keep quiet. Our own pages may; programs send no origin.
+    pub(crate) fn admit(&self, request: &Request) -> bool {
+        let headers = request.headers();
+        let Some(origin) = headers.get(header::ORIGIN) else { return true };
+        let own = || {
+            let (_scheme, authority) = origin.to_str().ok()?.split_once("://")?;
+            Some(authority.eq_ignore_ascii_case(headers.get(header::HOST)?.to_str().ok()?))
+        };
+        self.of(request).is_some() || own() == Some(true)
     }
 
     /// The answer to a preflight; `None` for what is none. What is not allowed is told by the headers that are missing.
@@ -125,6 +138,25 @@ mod tests {
             assert!(!is_origin(wrong), "{wrong}");
             assert!(wrong.parse::<Origins>().is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn our_own_pages_and_those_of_the_list_may_open_a_websocket() {
+        let origins: Origins = "https://shop.example".parse().unwrap();
+        for (origin, host, admitted) in [
+            ("https://shop.example", "api.example", true),
+            ("https://api.example", "api.example", true),
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", true),
+            ("http://127.0.0.1:8081", "127.0.0.1:8080", false),
+            ("https://evil.example", "api.example", false),
+            ("https://api.example.evil", "api.example", false),
+            ("null", "api.example", false),
+            ("", "api.example", false),
+        ] {
+            let request = Request::builder().header("Origin", origin).header("Host", host).finish();
+            assert_eq!(origins.admit(&request), admitted, "{origin} at {host}");
+        }
+        assert!(origins.admit(&Request::builder().header("Host", "api.example").finish()), "a program");
     }
 
     #[test]

@@ -1,25 +1,35 @@
-//! What a request brings along to say who asks: an access token ([`crate::token`]) or an API key ([`crate::api_key`]).
+//! What a request brings along to say who asks: an access token ([`crate::token`]), an API key ([`crate::api_key`]), or, for a
+//! stream, a ticket (`realtime`).
 //!
-//! A token lets its user do what the user's roles let do. A key does less: of that, only what one of its scopes names
+//! A token lets its user do what the user's permissions let do. A key does less: of that, only what one of its scopes names
 //! ([`crate::route::Operation::scope`]), and nothing that has to do with sessions and keys.
 
 use std::sync::Arc;
 
 use nats::{
     contracts::user::VerifiedApiKey,
-    identity::Identity,
+    identity::{Identity, Permissions},
     problem::{Code, Problem},
+    types::ApiKeyId,
 };
 use poem::{Request, http::header};
 
-use crate::{Shared, api_key::ApiKeys, limit::Who, route::Operation};
+use crate::{
+    Shared,
+    api_key::ApiKeys,
+    limit::Who,
+    realtime::{self, Listener},
+    route::Operation,
+};
 
 /// Who asks, and by what that is known.
 pub(crate) enum Credential {
-    /// An access token.
-    Token(Identity),
+    /// An access token, and when it ends, in seconds since 1970.
+    Token(Identity, u64),
     /// An API key.
     Key(Identity, Arc<VerifiedApiKey>),
+    /// A ticket, used up by now. It lets listen, and nothing else.
+    Ticket(Identity, Listener),
 }
 
 impl Credential {
@@ -27,8 +37,13 @@ impl Credential {
     ///
     /// # Errors
     /// Those of [`crate::token::Tokens::identify`] and [`ApiKeys::verify`]; `unauthenticated` when it is neither.
-    pub(crate) async fn of(request: &Request, shared: &Shared) -> Result<Option<Self>, Problem> {
-        let Some(authorization) = request.headers().get(header::AUTHORIZATION) else { return Ok(None) };
+    pub(crate) async fn of(request: &Request, operation: &Operation, shared: &Shared) -> Result<Option<Self>, Problem> {
+        let Some(authorization) = request.headers().get(header::AUTHORIZATION) else {
+            return match realtime::brought(request).filter(|_| operation.takes_ticket) {
+                Some(ticket) => Self::redeemed(ticket, request, operation, shared).await.map(Some),
+                None => Ok(None),
+            };
+        };
         let refused = || {
             let detail = "Send an access token or an API key as `Authorization: Bearer …`.";
             Problem::new(Code::Unauthenticated, detail)
@@ -38,24 +53,63 @@ impl Credential {
             return Err(refused());
         }
         if !ApiKeys::is_one(secret) {
-            return Ok(Some(Self::Token(shared.tokens.identify(secret).await?)));
+            let (identity, end) = shared.tokens.identify(secret).await?;
+            return Ok(Some(Self::Token(identity, end)));
         }
         let key = shared.api_keys.verify(secret, shared.limiter.whoever(request)).await?;
-        let identity = Identity { user: key.user_id, session: None, roles: key.roles.clone() };
+        let (roles, permissions) = (key.roles.clone(), Permissions::named(&key.permissions));
+        let identity = Identity { user: key.user_id, session: None, roles, permissions };
         Ok(Some(Self::Key(identity, key)))
+    }
+
+    /// Whom a ticket lets in. Tickets are counted by the address as well, before they are looked up: so nobody looks up many.
+    async fn redeemed(
+        ticket: &str,
+        request: &Request,
+        operation: &Operation,
+        shared: &Shared,
+    ) -> Result<Self, Problem> {
+        let counted = shared.limiter.count(operation.class, shared.limiter.whoever(request)).await;
+        if !counted.taken() {
+            return Err(counted.refusal());
+        }
+        let listener = shared.realtime.redeem(ticket).await?;
+        let (user, session) = (listener.user, listener.session);
+        let identity = Identity { user, session, roles: Vec::new(), permissions: Permissions::default() };
+        Ok(Self::Ticket(identity, listener))
     }
 
     /// Who asks.
     pub(crate) const fn identity(&self) -> &Identity {
         match self {
-            Self::Token(identity) | Self::Key(identity, _) => identity,
+            Self::Token(identity, _) | Self::Key(identity, _) | Self::Ticket(identity, _) => identity,
+        }
+    }
+
+    /// Who listens, and for how long at most.
+    pub(crate) fn listener(&self) -> Listener {
+        let (user, session, api_key) = (self.identity().user, self.identity().session, self.api_key());
+        let until = match self {
+            Self::Token(_, end) => *end,
+            Self::Key(_, key) => u64::try_from(key.expires_at.timestamp()).unwrap_or_default(),
+            Self::Ticket(_, listener) => listener.until,
+        };
+        Listener { user, session, api_key, until }
+    }
+
+    /// Which API key it is, if it is one.
+    pub(crate) fn api_key(&self) -> Option<ApiKeyId> {
+        match self {
+            Self::Token(..) => None,
+            Self::Key(_, key) => Some(key.api_key_id),
+            Self::Ticket(_, listener) => listener.api_key,
         }
     }
 
     /// Whom its requests are counted for.
     pub(crate) fn who(&self) -> Who {
         match self {
-            Self::Token(identity) => Who::User(identity.user),
+            Self::Token(identity, _) | Self::Ticket(identity, _) => Who::User(identity.user),
             Self::Key(_, key) => Who::ApiKey(key.api_key_id),
         }
     }

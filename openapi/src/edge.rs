@@ -114,14 +114,14 @@ fn fits(request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
     let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    for (what, found, most) in [
-        ("header fields", headers.len(), MOST_HEADERS),
-        ("bytes of headers", length, LONGEST_HEADERS),
-        ("bytes of path and query", target, LONGEST_TARGET),
+    for (what, found, most, code) in [
+        ("header fields", headers.len(), MOST_HEADERS, Code::HeadersTooLarge),
+        ("bytes of headers", length, LONGEST_HEADERS, Code::HeadersTooLarge),
+        ("bytes of path and query", target, LONGEST_TARGET, Code::UriTooLong),
     ] {
         if found > most {
             let detail = format!("The request has {found} {what}; {most} are the most that is taken.");
-            return Err(Problem::new(Code::MalformedRequest, detail));
+            return Err(Problem::new(code, detail));
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use nats::{
     contracts::TRANSFER,
-    http::{Answered, Forward, ForwardError, LARGEST_BODY},
+    http::{Answered, Forward, ForwardError, INTERNAL, LARGEST_BODY},
     problem::{Code, Problem},
 };
 use poem::{
@@ -20,7 +20,9 @@ use crate::{
     docs, download,
     limit::Counted,
     operations::GATEWAY,
+    realtime,
     route::{Access, Operation},
+    trail::Deed,
 };
 
 /// How much of a body that is too large is read and dropped.
@@ -42,7 +44,10 @@ const PASSED_ON: [HeaderName; 11] = [
     HeaderName::from_static("webhook-timestamp"),
 ];
 
-/// Finds the operation, checks token or API key, counts the request, and forwards it.
+/// The one cookie that a service reads: of a browser that signs in with Google. All others are nobody's business.
+const COOKIE: &str = "__Host-argosy-sign-in=";
+
+/// Finds the operation, checks token or API key, counts the request, writes it into the audit trail, and forwards it.
 ///
 /// # Errors
 /// A [`Problem`]: no such operation, no or a bad token, a key without the scope, too many requests, a body that is too large, a
@@ -58,11 +63,21 @@ pub async fn handle(request: Request) -> poem::Result<Response> {
     let credential = match operation.access {
         // Whoever refreshes an expired token sends it along; that must not be held against them.
         Access::Public => Ok(None),
-        Access::Optional | Access::Required => Credential::of(&request, &shared).await,
+        Access::Optional | Access::Required => Credential::of(&request, operation, &shared).await,
     };
-    let counted = count(&shared, &request, operation, credential.as_ref().ok().and_then(Option::as_ref)).await;
-    let answer =
-        if counted.taken() { forward(&shared, request, operation, credential).await } else { Err(counted.refusal()) };
+    let known = credential.as_ref().ok().and_then(Option::as_ref);
+    let counted = count(&shared, &request, operation, known).await;
+    let answer = if counted.taken() {
+        let address = shared.limiter.whoever(&request).address();
+        let mut deed = shared.trail.deed(&request, operation, known, address);
+        let answer = forward(&shared, request, operation, credential, deed.as_mut()).await;
+        if let Some(deed) = deed {
+            deed.end(&answer);
+        }
+        answer
+    } else {
+        Err(counted.refusal())
+    };
     // Told to the caller by the outermost gate, whatever came of the request.
     match answer {
         Ok(mut response) => {
@@ -94,6 +109,7 @@ async fn forward(
     mut request: Request,
     operation: &Operation,
     credential: Result<Option<Credential>, Problem>,
+    mut deed: Option<&mut Deed<'_>>,
 ) -> Result<Response, Problem> {
     let credential = credential?;
     match &credential {
@@ -106,21 +122,36 @@ async fn forward(
     }
     uncompressed(&request)?;
     let body = read(request.take_body(), operation.largest_body, shared.patience).await?;
+    if realtime::has(operation)
+        && let Some(credential) = &credential
+    {
+        return shared.realtime.answer(request, credential.listener()).await;
+    }
     let head = request.method() == Method::HEAD;
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     let forward = Forward {
         service: &operation.service,
         method: if head { "GET" } else { request.method().as_str() },
-        target: request.uri().path_and_query().map_or("/", |target| target.as_str()),
+        target,
         headers: passed_on(&request)?,
         identity: credential.as_ref().map(Credential::identity),
+        client: shared.limiter.whoever(&request).address(),
         body,
     };
+    if let Some(deed) = &mut deed {
+        deed.begin().await?;
+    }
     let answered = if operation.service == GATEWAY {
         forward.answer(&shared.own).await
+    } else if operation.access != Access::Required && (head || request.method() == Method::GET) {
+        shared.last_good.or_last(target, forward.send(&shared.forwarder, &shared.objects)).await
     } else {
         forward.send(&shared.forwarder, &shared.objects).await
     };
     let answered = answered.map_err(problem)?;
+    if let Some(deed) = &mut deed {
+        deed.answered(&answered.headers);
+    }
     let mut response = answer(shared, &request, answered).await?;
     if head {
         response.set_body(Body::empty());
@@ -184,13 +215,20 @@ fn passed_on(request: &Request) -> Result<Vec<(String, String)>, Problem> {
             format!("The header `{name}` has other than visible ASCII characters."),
         )),
     };
-    headers.map(read).collect()
+    headers.map(read).chain(sign_in_cookies(request).map(Ok)).collect()
+}
+
+/// What of the request's cookies is passed on.
+fn sign_in_cookies(request: &Request) -> impl Iterator<Item = (String, String)> {
+    let values = request.headers().get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let ours = values.flat_map(|value| value.split(';')).map(str::trim).filter(|pair| pair.starts_with(COOKIE));
+    ours.map(|pair| (header::COOKIE.to_string(), pair.to_owned()))
 }
 
 async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Result<Response, Problem> {
     let status = StatusCode::from_u16(answered.status).map_err(Problem::internal)?;
     let mut response = Response::builder().status(status).finish();
-    for (name, value) in &answered.headers {
+    for (name, value) in answered.headers.iter().filter(|(name, _)| !is_internal(name)) {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
             response.headers_mut().append(name, value);
         }
@@ -203,6 +241,11 @@ async fn answer(shared: &Shared, request: &Request, answered: Answered) -> Resul
         Some((bucket, object)) => download::stream(shared, request, response, &bucket, &object).await,
         None => Ok(filled(response, answered.body)),
     }
+}
+
+/// Whether a header of an answer is for the gateway alone.
+fn is_internal(name: &str) -> bool {
+    name.get(..INTERNAL.len()).is_some_and(|start| start.eq_ignore_ascii_case(INTERNAL))
 }
 
 /// The response with this body; its length tells whether compressing is worth it.

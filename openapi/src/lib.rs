@@ -3,15 +3,17 @@
 //! `openapi.json`, embedded at build time, is its routing table: an operation that is not in it does not exist from
 //! outside. A request passes these gates, each a file: [`server`] (connections, slow clients), [`edge`] (request id, log,
 //! security headers, problems), [`cors`] (other origins' pages), [`compress`] (shorter answers), [`route`] (which
-//! operation), [`token`], [`api_key`] and [`revoked`] (who asks), [`limit`] (how often), [`forward`] (to the service over
-//! NATS, by the policy `forward` of [`nats::resilience`]), [`download`] (large answers). What belongs to no service it
-//! answers itself ([`operations`]).
+//! operation), [`token`], [`api_key`] and [`revoked`] (who asks), [`limit`] (how often), `trail` (written down), [`forward`] (to
+//! the service over NATS, by the policy `forward` of [`nats::resilience`]), `last_good` (what is told while the service is
+//! away), [`download`] (large answers). What belongs to no service it
+//! answers itself ([`operations`]); so does it with streams of messages (`realtime`).
 //!
 //! | setting | meaning | when unset |
 //! |---|---|---|
 //! | `LISTEN`, `CLIENT_TIMEOUT_MS`, `CONNECTIONS_PER_ADDRESS` | see `server.rs` | `0.0.0.0:8080`, 10000, 256 |
 //! | `LIMITS`, `REDIS_URL`, `REDIS_TIMEOUT_MS`, `TRUSTED_PROXIES` | see `limit.rs` | see there |
 //! | `CORS_ORIGINS`, `PUBLIC_URL` | see `edge.rs` | see there |
+//! | `STREAM_KEEP_ALIVE_MS`, `STREAMS_PER_USER` | see `realtime.rs` | 15000, 8 |
 //! | `OPS_ADDR` | only for `healthcheck`: where the instance listens | — |
 
 pub mod api_key;
@@ -24,12 +26,16 @@ pub mod edge;
 mod expiring;
 pub mod forward;
 pub mod health;
+mod last_good;
 pub mod limit;
 pub mod operations;
+mod outdated;
+mod realtime;
 pub mod revoked;
 pub mod route;
 pub mod server;
 pub mod token;
+mod trail;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -40,7 +46,9 @@ use nats::{
     contracts::{
         Call, TRANSFER,
         invoice::DOCUMENTS,
-        user::{GetSigningKeys, VerifyApiKey},
+        notify::GetMessages,
+        trail::RecordTrail,
+        user::{GetSigningKeys, VerifyApiKey, company::COMPANY_DOCUMENTS},
     },
     http::Forwarder,
     invoke::Caller,
@@ -57,11 +65,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     api_key::ApiKeys,
     edge::Edge,
+    last_good::LastGood,
     limit::Limiter,
     operations::{GATEWAY, Operations},
+    realtime::{Hub, Realtime},
     revoked::{Following, Revoked},
     route::Routes,
     token::Tokens,
+    trail::{Store, Trail},
 };
 
 /// The document that this build serves and routes by.
@@ -74,9 +85,15 @@ pub fn manifest() -> Manifest {
         description: "The one origin: routes HTTP to the services by the OpenAPI document.".to_owned(),
         openapi: operations::document(),
         forwards: true,
-        calls: vec![name::<GetSigningKeys>(), name::<VerifyApiKey>()],
-        follows: revoked::follows(),
-        buckets: vec![BucketEntry::of(TRANSFER, true), BucketEntry::of(DOCUMENTS, false)],
+        calls: vec![name::<GetMessages>(), name::<GetSigningKeys>(), name::<VerifyApiKey>(), name::<RecordTrail>()],
+        publishes: vec![trail::publishes()],
+        follows: revoked::follows().into_iter().chain([realtime::follows()]).collect(),
+        buckets: vec![
+            BucketEntry::of(TRANSFER, true),
+            BucketEntry::of(DOCUMENTS, false),
+            BucketEntry::of(COMPANY_DOCUMENTS, false),
+        ],
+        states: vec![realtime::state()],
         ..Manifest::default()
     }
 }
@@ -96,6 +113,9 @@ pub struct Shared {
     pub(crate) api_keys: ApiKeys,
     pub(crate) following: Following,
     pub(crate) limiter: Limiter,
+    pub(crate) last_good: LastGood,
+    pub(crate) realtime: Realtime,
+    pub(crate) trail: Trail,
     /// How long a client may take between two parts of a body.
     pub(crate) patience: Duration,
     /// What the gateway answers itself.
@@ -123,6 +143,7 @@ impl Gateway {
         let services = topology.services().map(str::to_owned).collect();
         let manners = server::Manners::of(&settings)?;
         let edge = Arc::new(Edge::of(&settings)?);
+        let hub = Arc::new(Hub::of(&settings)?);
         let (stop, tasks, revoked) = (CancellationToken::new(), TaskTracker::new(), Arc::new(Revoked::new()));
         let unless_started = stop.clone().drop_guard();
         let shared = Arc::new(Shared {
@@ -130,8 +151,11 @@ impl Gateway {
             routes: Routes::of(OPENAPI).map_err(|error| other(&error))?,
             tokens: Tokens::new(calls.clone(), Arc::clone(&revoked)),
             api_keys: ApiKeys::new(calls.clone(), Arc::clone(&revoked)),
-            following: revoked.follow(&client, &tasks, &stop),
+            following: revoked.follow(&client, &hub, &tasks, &stop),
+            realtime: Realtime::start(&settings, (&client, calls.clone()), (hub, revoked), (&tasks, &stop))?,
             limiter: Limiter::of(&settings)?,
+            last_good: LastGood::new(),
+            trail: Trail::start(Store::new(requests.clone(), calls.clone()), &tasks, &stop),
             patience: manners.patience,
             own: operations::endpoint(Operations { calls, services }),
             forwarder: Forwarder::new(requests, Policy::FORWARD.with(&settings)?),

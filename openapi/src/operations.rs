@@ -15,7 +15,7 @@ use nats::{
         },
     },
     http::{Accepted, Body, Listed, NoContent},
-    identity::Admin,
+    identity::{self, OperationsRead, OperationsWrite},
     invoke::{CallError, Caller},
     problem::{Code, Problem},
     types::{Cursor, DeadLetterId, Limit, Page, Text},
@@ -26,6 +26,8 @@ use poem_openapi::{
     param::{Path, Query},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::realtime::{self, StreamApi};
 
 /// The name that stands for the gateway in the document.
 pub const GATEWAY: &str = "gateway";
@@ -41,7 +43,10 @@ pub struct Operations {
 
 /// The endpoints' document.
 pub(crate) fn document() -> Option<serde_json::Value> {
-    serde_json::from_str(&service().spec()).ok()
+    let service = OpenApiService::new((DeadLetterApi, StreamApi), GATEWAY, env!("CARGO_PKG_VERSION"));
+    let mut document = identity::document(&service.spec())?;
+    realtime::describe(&mut document);
+    Some(document)
 }
 
 /// The endpoints.
@@ -92,12 +97,13 @@ struct DeadLetterApi;
 impl DeadLetterApi {
     /// List the dead letters
     ///
-    /// Messages that a consumer could not handle: service by service, oldest first.
+    /// Messages that a consumer could not handle: service by service, oldest first. A service that there is not is an
+    /// `invalid_request`.
     #[oai(path = "/", method = "get", operation_id = "list_dead_letters")]
     async fn list(
         &self,
         Data(operations): Data<&Operations>,
-        Admin(_admin): Admin,
+        OperationsRead(_caller): OperationsRead,
         /// Only those of this service.
         service: Query<Option<String>>,
         /// Only those of this durable consumer.
@@ -131,7 +137,7 @@ impl DeadLetterApi {
     async fn get(
         &self,
         Data(operations): Data<&Operations>,
-        Admin(_admin): Admin,
+        OperationsRead(_caller): OperationsRead,
         /// The service that has it.
         service: Path<String>,
         /// Which letter.
@@ -147,14 +153,14 @@ impl DeadLetterApi {
     async fn redrive(
         &self,
         Data(operations): Data<&Operations>,
-        Admin(admin): Admin,
+        OperationsWrite(operator): OperationsWrite,
         /// The service that has it.
         service: Path<String>,
         /// Which letter.
         id: Path<DeadLetterId>,
     ) -> Result<Accepted<DeadLetter>, Problem> {
         let found = operations.ask(&service.0, &GetDeadLetter { id: id.0 }).await?;
-        let question = RedriveDeadLetters { id: Some(id.0), consumer: None, by: admin.user.to_string() };
+        let question = RedriveDeadLetters { id: Some(id.0), consumer: None, by: operator.user.to_string() };
         operations.ask(&service.0, &question).await?;
         let state = nats::contracts::operations::DeadLetterState::Redriving;
         let body = DeadLetter { state, ..found.letter };
@@ -168,11 +174,11 @@ impl DeadLetterApi {
     async fn redrive_many(
         &self,
         Data(operations): Data<&Operations>,
-        Admin(admin): Admin,
+        OperationsWrite(operator): OperationsWrite,
         request: Body<RedriveRequest>,
     ) -> Result<Body<Redriving>, Problem> {
         let RedriveRequest { service, consumer } = request.0;
-        let question = RedriveDeadLetters { id: None, consumer, by: admin.user.to_string() };
+        let question = RedriveDeadLetters { id: None, consumer, by: operator.user.to_string() };
         let asked = operations.chosen(service.as_deref(), "/service")?;
         let answers = join_all(asked.iter().map(|service| operations.calls.call_at(service, &question))).await;
         let mut redriving = Redriving { count: 0, unavailable: Vec::new() };
@@ -195,7 +201,7 @@ impl DeadLetterApi {
     async fn discard(
         &self,
         Data(operations): Data<&Operations>,
-        Admin(admin): Admin,
+        OperationsWrite(operator): OperationsWrite,
         /// The service that has it.
         service: Path<String>,
         /// Which letter.
@@ -203,7 +209,7 @@ impl DeadLetterApi {
         request: Body<DiscardRequest>,
     ) -> Result<NoContent, Problem> {
         let reason = request.0.reason.to_string();
-        let question = DiscardDeadLetter { id: id.0, reason, by: admin.user.to_string() };
+        let question = DiscardDeadLetter { id: id.0, reason, by: operator.user.to_string() };
         operations.ask(&service.0, &question).await?;
         Ok(NoContent)
     }

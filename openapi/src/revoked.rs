@@ -1,6 +1,7 @@
-//! Sessions and API keys that ended before their time: what speaks for them is refused from then on.
+//! Sessions and API keys that ended before their time, and people who may do other things than before: what speaks for them
+//! is refused from then on.
 //!
-//! svc-user tells of each end by an event. The gateway follows these ([`nats::follow`]), from longer ago than an access token
+//! svc-user tells of each of these by an event. The gateway follows these ([`nats::follow`]), from longer ago than an access token
 //! lives: a gateway that has just started knows what ended before. Nobody is asked per request, and nothing is stored.
 //!
 //! Trap: an end is remembered for a quarter of an hour. Whoever lets access tokens live for longer than ten minutes
@@ -15,15 +16,18 @@ use std::{
 use async_nats::Client;
 use nats::{
     consume::Received,
-    contracts::user::{UserApiKeyRevoked, UserSessionEnded},
+    contracts::user::{RoleChanged, UserApiKeyRevoked, UserRolesChanged, UserSessionEnded},
     follow::{CaughtUp, follow},
+    identity::Role,
     manifest::FollowEntry,
-    types::{ApiKeyId, SessionId},
+    types::{ApiKeyId, SessionId, UserId},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     expiring::{Expiring, Until},
+    outdated::Outdated,
+    realtime::Hub,
     token::now,
 };
 
@@ -38,44 +42,65 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Revoked {
     sessions: Expiring<SessionId, ()>,
     api_keys: Expiring<ApiKeyId, ()>,
+    outdated: Outdated,
 }
 
 /// How far the following is.
 pub(crate) struct Following {
-    caught_up: [CaughtUp; 2],
+    caught_up: [CaughtUp; 4],
     began: Instant,
 }
 
 /// What is followed, for the gateway's list.
 pub(crate) fn follows() -> Vec<FollowEntry> {
-    vec![FollowEntry::of::<UserSessionEnded>(), FollowEntry::of::<UserApiKeyRevoked>()]
+    vec![
+        FollowEntry::of::<UserSessionEnded>(),
+        FollowEntry::of::<UserApiKeyRevoked>(),
+        FollowEntry::of::<UserRolesChanged>(),
+        FollowEntry::of::<RoleChanged>(),
+    ]
 }
 
 impl Revoked {
     /// Nothing is known to have ended yet.
     pub(crate) fn new() -> Self {
-        Self { sessions: Expiring::holding(MOST), api_keys: Expiring::holding(MOST) }
+        let (sessions, api_keys) = (Expiring::holding(MOST), Expiring::holding(MOST));
+        Self { sessions, api_keys, outdated: Outdated::new() }
     }
 
-    /// Keeps itself told until `stop`.
+    /// Keeps itself told until `stop`, and ends the streams of what has ended.
     pub(crate) fn follow(
         self: &Arc<Self>,
         client: &Client,
+        hub: &Arc<Hub>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Following {
-        let (ended, revoked) = (Arc::clone(self), Arc::clone(self));
+        let [ended, revoked, changed, redefined] = std::array::from_fn(|_| Arc::clone(self));
+        let (of_sessions, of_keys) = (Arc::clone(hub), Arc::clone(hub));
         let end = move |Received { event, time, .. }: Received<UserSessionEnded>| {
             note(&ended.sessions, event.session_id, time.timestamp());
+            of_sessions.end_session(event.user_id, event.session_id);
         };
         let revoke = move |Received { event, time, .. }: Received<UserApiKeyRevoked>| {
             note(&revoked.api_keys, event.api_key_id, time.timestamp());
+            of_keys.end_api_key(event.user_id, event.api_key_id);
+        };
+        let change = move |Received { event, time, .. }: Received<UserRolesChanged>| {
+            changed.outdated.user(event.user_id, event.revision, remembered_until(time.timestamp()));
+        };
+        let redefine = move |Received { event, time, .. }: Received<RoleChanged>| {
+            redefined.outdated.role(&event.role, event.revision, remembered_until(time.timestamp()));
         };
         let (sessions, following_sessions) = follow(client, REMEMBERED, end, stop.clone());
         let (api_keys, following_api_keys) = follow(client, REMEMBERED, revoke, stop.clone());
+        let (users, following_users) = follow(client, REMEMBERED, change, stop.clone());
+        let (roles, following_roles) = follow(client, REMEMBERED, redefine, stop.clone());
         tasks.spawn(following_sessions);
         tasks.spawn(following_api_keys);
-        Following { caught_up: [sessions, api_keys], began: Instant::now() }
+        tasks.spawn(following_users);
+        tasks.spawn(following_roles);
+        Following { caught_up: [sessions, api_keys, users, roles], began: Instant::now() }
     }
 
     /// Whether this session is known to have ended.
@@ -87,6 +112,11 @@ impl Revoked {
     pub(crate) fn api_key(&self, id: ApiKeyId) -> bool {
         self.api_keys.get(&id, now()).is_some()
     }
+
+    /// Whether what this user, with these roles, may do has changed since this revision.
+    pub(crate) fn is_outdated(&self, user: UserId, roles: &[Role], revision: i64) -> bool {
+        self.outdated.is(user, roles, revision)
+    }
 }
 
 impl Following {
@@ -96,10 +126,15 @@ impl Following {
     }
 }
 
+/// Until when something of this second is remembered.
+fn remembered_until(at: i64) -> u64 {
+    u64::try_from(at).unwrap_or_default().saturating_add(REMEMBERED.as_secs())
+}
+
 /// Remembers what ended at this second, when that is not too long ago to matter: a stream that was filled again tells of
 /// days.
 fn note<K: Hash + Eq + Clone>(ended: &Expiring<K, ()>, id: K, at: i64) {
-    let (now, end) = (now(), u64::try_from(at).unwrap_or_default().saturating_add(REMEMBERED.as_secs()));
+    let (now, end) = (now(), remembered_until(at));
     if end > now {
         ended.put(&id, Until { end, value: () }, now);
     }

@@ -9,24 +9,19 @@ use nats::{
 use poem::http::Method;
 use serde_json::Value;
 
-use crate::limit::Class;
+use crate::{limit::Class, realtime::TICKET};
 
 /// The extension that names the owning service of an operation.
 const SERVICE: &str = "x-argosy-service";
-/// The extension that names the class of requests that an operation counts as, where [`class_of`] would be wrong.
+/// The extension that names the class of requests that an operation counts as.
 const LIMIT: &str = "x-argosy-limit";
-/// The extension that says how many bytes of body an operation takes, where [`largest_body_of`] would be wrong.
+/// The extension that says how many bytes of body an operation takes.
 const BODY: &str = "x-argosy-body";
-/// Where an operation takes no body, some clients send `{}` all the same.
-const NO_BODY: usize = 1024;
-/// A name and a password.
-const SIGN_IN_BODY: usize = 16 * 1024;
-/// What people write by hand, or a client puts together.
-const JSON_BODY: usize = 256 * 1024;
-/// Where only people go: signing in, sessions and the keys themselves.
-const PEOPLE: [&str; 3] = ["/v1/auth", "/v1/sessions", "/v1/api-keys"];
-/// What another system tells us, before we know that it is the one.
-const WEBHOOK_BODY: usize = 32 * 1024;
+/// The extension that says what an API key is to be for. Without it, the operation cannot be done with one.
+const SCOPE: &str = "x-argosy-scope";
+/// The extension that says whether an operation is written into the audit trail: `always`, `none`; else what changes something
+/// is.
+const AUDIT: &str = "x-argosy-audit";
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// An operation, as the gateway needs it.
@@ -36,8 +31,14 @@ pub struct Operation {
     pub service: String,
     /// Its unique id.
     pub id: String,
+    /// Its path, with its parameters' names.
+    pub path: String,
+    /// Whether it is written into the audit trail.
+    pub audited: bool,
     /// What it asks of a token.
     pub access: Access,
+    /// Whether a ticket will do in place of one.
+    pub takes_ticket: bool,
     /// The scope that an API key needs for it; `None` when it cannot be done with one.
     pub scope: Option<String>,
     /// What its requests are counted as.
@@ -127,63 +128,23 @@ fn read(operation: &Value, path: &str, method: &str) -> Result<Operation, RouteE
         Some(_) => Access::Required,
     };
     let id = text("operationId").ok_or_else(|| missing("operationId"))?;
-    let class = match text(LIMIT) {
-        Some(name) => name.parse().map_err(|error| RouteError(format!("{method} {path}: {error}")))?,
-        None => class_of(operation, path, method, &id, access),
-    };
-    let largest_body = match operation.get(BODY) {
-        Some(bytes) => {
-            let bytes =
-                bytes.as_u64().and_then(|bytes| usize::try_from(bytes).ok()).filter(|bytes| *bytes <= LARGEST_BODY);
-            bytes.ok_or_else(|| RouteError(format!("{method} {path}: {BODY} is no number up to {LARGEST_BODY}")))?
-        }
-        None => largest_body_of(operation, class),
+    let class = text(LIMIT).ok_or_else(|| missing(LIMIT))?;
+    let class = class.parse().map_err(|error| RouteError(format!("{method} {path}: {error}")))?;
+    let largest_body = operation.get(BODY).and_then(Value::as_u64).and_then(|bytes| usize::try_from(bytes).ok());
+    let largest_body = largest_body
+        .filter(|bytes| *bytes <= LARGEST_BODY)
+        .ok_or_else(|| RouteError(format!("{method} {path}: {BODY} is no number up to {LARGEST_BODY}")))?;
+    let audited = match text(AUDIT).as_deref() {
+        Some("always") => true,
+        Some("none") => false,
+        None => method != "get",
+        Some(other) => return Err(RouteError(format!("{method} {path}: {AUDIT} is `{other}`, not always or none"))),
     };
     let service = text(SERVICE).ok_or_else(|| missing(SERVICE))?;
-    let scope = scope_of(&service, path, method);
-    Ok(Operation { service, id, access, scope, class, largest_body })
-}
-
-/// What an API key is to be for: reading or writing what the service owns.
-fn scope_of(service: &str, path: &str, method: &str) -> Option<String> {
-    let within = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    let action = if method == "get" { "read" } else { "write" };
-    (!PEOPLE.into_iter().any(within)).then(|| format!("{service}:{action}"))
-}
-
-/// What an operation counts as, when the document does not say.
-fn class_of(operation: &Value, path: &str, method: &str, id: &str, access: Access) -> Class {
-    let file =
-        content_types(operation).any(|kind| kind.starts_with("multipart/") || kind == "application/octet-stream");
-    if method == "get" {
-        Class::Read
-    } else if path.starts_with("/v1/webhooks/") {
-        Class::Webhook
-    } else if path.starts_with("/v1/auth/") && access == Access::Public && id != "refresh" {
-        // A refresh token cannot be guessed, and each signed-in client sends one every ten minutes.
-        Class::SignIn
-    } else if file || id.starts_with("upload_") {
-        Class::Upload
-    } else {
-        Class::Write
-    }
-}
-
-/// How many bytes of body an operation takes, when the document does not say.
-fn largest_body_of(operation: &Value, class: Class) -> usize {
-    match class {
-        _ if content_types(operation).next().is_none() => NO_BODY,
-        Class::SignIn => SIGN_IN_BODY,
-        Class::Upload => LARGEST_BODY,
-        Class::Webhook => WEBHOOK_BODY,
-        Class::Read | Class::Write => JSON_BODY,
-    }
-}
-
-/// The kinds of body that an operation takes.
-fn content_types(operation: &Value) -> impl Iterator<Item = &str> {
-    let content = operation.pointer("/requestBody/content").and_then(Value::as_object);
-    content.into_iter().flat_map(|content| content.keys().map(String::as_str))
+    let scope = text(SCOPE);
+    let alternatives = operation.get("security").and_then(Value::as_array);
+    let takes_ticket = alternatives.is_some_and(|all| all.iter().any(|one| one.get(TICKET).is_some()));
+    Ok(Operation { service, id, path: path.to_owned(), audited, access, takes_ticket, scope, class, largest_body })
 }
 
 /// The path with its parameters named by position: services may name the same one differently.
@@ -202,7 +163,7 @@ mod tests {
     use super::*;
 
     fn routes() -> Routes {
-        let operation = |service: &str, id: &str, security: Value| json!({ SERVICE: service, "operationId": id, "security": security });
+        let operation = |service: &str, id: &str, security: Value| json!({ SERVICE: service, LIMIT: "read", BODY: 1024, "operationId": id, "security": security });
         let document = json!({ "paths": {
             "/v1/orders/{id}": { "get": operation("order", "get_order", json!([{ "bearer": [] }])) },
             "/v1/orders/{order_id}/payments": { "get": operation("payment", "list_payments", json!([{ "bearer": [] }])) },
@@ -241,18 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_counted_by_what_they_do() {
+    fn the_document_says_how_a_request_is_counted_and_how_large_it_may_be() {
         for (method, path, class, largest_body) in [
-            (Method::GET, "/v1/products", Class::Read, NO_BODY),
-            (Method::HEAD, "/v1/products", Class::Read, NO_BODY),
-            (Method::POST, "/v1/orders", Class::Write, JSON_BODY),
-            (Method::POST, "/v1/orders/ord_1/cancel", Class::Write, NO_BODY),
-            (Method::POST, "/v1/auth/login", Class::SignIn, SIGN_IN_BODY),
-            (Method::POST, "/v1/auth/register", Class::SignIn, SIGN_IN_BODY),
-            (Method::POST, "/v1/auth/refresh", Class::Write, JSON_BODY),
-            (Method::POST, "/v1/auth/logout", Class::Write, NO_BODY),
+            (Method::GET, "/v1/products", Class::Read, 1024),
+            (Method::HEAD, "/v1/products", Class::Read, 1024),
+            (Method::POST, "/v1/orders", Class::Write, 256 * 1024),
+            (Method::POST, "/v1/auth/login", Class::SignIn, 16 * 1024),
             (Method::POST, "/v1/invoices", Class::Upload, LARGEST_BODY),
-            (Method::POST, "/v1/webhooks/payments/sandbox", Class::Webhook, WEBHOOK_BODY),
+            (Method::POST, "/v1/webhooks/payments/sandbox", Class::Webhook, 32 * 1024),
         ] {
             let operation = ours(method, path);
             assert_eq!((operation.class, operation.largest_body), (class, largest_body), "{}", operation.id);
@@ -260,35 +217,43 @@ mod tests {
     }
 
     #[test]
-    fn an_api_key_needs_the_scope_of_the_service_that_owns_the_operation() {
+    fn the_document_says_what_an_api_key_is_to_be_for() {
         for (method, path, scope) in [
             (Method::GET, "/v1/products", Some("catalog:read")),
             (Method::HEAD, "/v1/products", Some("catalog:read")),
             (Method::POST, "/v1/orders", Some("order:write")),
-            (Method::PATCH, "/v1/users/me", Some("user:write")),
             (Method::GET, "/v1/dead-letters", Some("gateway:read")),
             (Method::POST, "/v1/auth/logout", None),
+            (Method::PUT, "/v1/users/me/password", None),
         ] {
             let operation = ours(method, path);
             assert_eq!(operation.scope.as_deref(), scope, "{}", operation.id);
         }
-        for path in ["/v1/auth/login", "/v1/sessions", "/v1/sessions/{id}", "/v1/api-keys", "/v1/api-keys/{id}"] {
-            assert_eq!(scope_of("user", path, "get"), None, "{path}");
-        }
-        assert_eq!(scope_of("user", "/v1/authors", "get").as_deref(), Some("user:read"));
     }
 
     #[test]
-    fn the_document_may_say_otherwise() {
+    fn a_document_that_says_less_or_nonsense_is_not_routed_by() {
         let with = |extension: &str, value: Value| {
-            let mut operation = json!({ SERVICE: "catalog", "operationId": "search" });
+            let mut operation = json!({ SERVICE: "catalog", LIMIT: "write", BODY: 7, "operationId": "search" });
             operation[extension] = value;
             Routes::of(&json!({ "paths": { "/v1/search": { "post": operation } } }).to_string())
         };
         let search = |routes: Routes| routes.find(&Method::POST, "/v1/search").unwrap().clone();
         assert_eq!(search(with(LIMIT, json!("read")).unwrap()).class, Class::Read);
         assert_eq!(search(with(BODY, json!(9)).unwrap()).largest_body, 9);
-        for (extension, wrong) in [(LIMIT, json!("walk")), (BODY, json!("much")), (BODY, json!(LARGEST_BODY + 1))] {
+        assert!(
+            search(with(AUDIT, json!("always")).unwrap()).audited
+                && !search(with(AUDIT, json!("none")).unwrap()).audited
+        );
+        for (extension, wrong) in [
+            (AUDIT, json!("some")),
+            (LIMIT, json!("walk")),
+            (LIMIT, Value::Null),
+            (BODY, json!("much")),
+            (BODY, json!(LARGEST_BODY + 1)),
+            (BODY, Value::Null),
+            (SERVICE, Value::Null),
+        ] {
             assert!(with(extension, wrong.clone()).is_err(), "{extension} {wrong}");
         }
     }

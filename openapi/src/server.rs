@@ -9,11 +9,12 @@
 //!
 //! A connection that has brought its first request may be without a new one for 75 seconds: longer than the proxies in front
 //! keep theirs, so that these never send a request into one that is just being closed. Then it is told to end, and what it is
-//! still taking in may last for another ten minutes.
+//! still taking in may last for another ten minutes; a stream of events (`realtime.rs`) lasts until it ends itself.
 //!
 //! Trap: heads over 64 KiB are refused by hyper itself, with a bare 431; the limits of [`crate::edge`] are smaller.
 
 mod guests;
+mod place;
 mod stall;
 
 use std::{convert::Infallible, net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
@@ -35,7 +36,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use guests::{Guest, Guests};
+use guests::Guests;
+pub(crate) use place::Place;
 use stall::Stalling;
 
 /// Connections at once; further ones wait in the kernel's queue.
@@ -101,7 +103,10 @@ where
     let serving = Arc::new(Serving { endpoint, patience, stop: stop.clone(), cut: cut.clone() });
     while let Some((stream, remote, place)) = stop.run_until_cancelled(next(&listener, &places)).await {
         match guests.enter(remote.ip()) {
-            Some(guest) => drop(connections.spawn(connection(Arc::clone(&serving), stream, remote, (place, guest)))),
+            Some(guest) => {
+                let place = Place::new(place, guest);
+                connections.spawn(connection(Arc::clone(&serving), stream, remote, place));
+            }
             None => tracing::debug!("a client has too many connections; one more is closed"),
         }
     }
@@ -144,18 +149,19 @@ async fn connection<E: Endpoint + 'static>(
     serving: Arc<Serving<E>>,
     stream: TcpStream,
     remote: SocketAddr,
-    _counted: (Option<OwnedSemaphorePermit>, Guest),
+    place: Place,
 ) {
     // Answers are written whole; waiting for more to send with them costs 40 ms.
     let _best_effort = stream.set_nodelay(true);
     let local = stream.local_addr().map(Addr::SocketAddr).unwrap_or_default();
     let (patience, began) = (serving.patience, Arc::new(Notify::new()));
     let service = service_fn({
-        let (serving, began) = (Arc::clone(&serving), Arc::clone(&began));
+        let (serving, began, place) = (Arc::clone(&serving), Arc::clone(&began), place.clone());
         move |request: Incoming<IncomingBody>| {
             began.notify_one();
             let addresses = (LocalAddr(local.clone()), RemoteAddr(Addr::SocketAddr(remote)));
-            let request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+            let mut request = Request::from((request, addresses.0, addresses.1, Scheme::HTTP));
+            request.set_data(place.clone());
             let serving = Arc::clone(&serving);
             async move { Ok::<Outgoing<_>, Infallible>(serving.endpoint.get_response(request).await.into()) }
         }
@@ -186,9 +192,15 @@ async fn connection<E: Endpoint + 'static>(
         () = serving.stop.cancelled() => {}
     }
     serve.as_mut().graceful_shutdown();
+    let long_enough = async {
+        tokio::time::sleep(LONGEST_ANSWER).await;
+        while place.is_kept() {
+            tokio::time::sleep(IDLE).await;
+        }
+    };
     tokio::select! {
         _ended = serve => {}
-        () = tokio::time::sleep(LONGEST_ANSWER) => {}
+        () = long_enough => {}
         () = serving.cut.cancelled() => {}
     }
 }

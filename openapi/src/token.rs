@@ -2,7 +2,8 @@
 //!
 //! What was verified is remembered until the token ends, so that only its first request costs a signature's arithmetic. The
 //! key is looked at each time: when svc-user names it no more, its tokens are no more believed, remembered or not. So is the
-//! session: once it has ended, its tokens are refused ([`crate::revoked`]).
+//! session: once it has ended, its tokens are refused ([`crate::revoked`]); so are those from before what their user may do
+//! changed, until they are refreshed.
 //!
 //! RFC 9068 and RFC 8725: ES256 only, `typ: at+jwt`, issuer and audience fixed, `kid` only looked up among our own keys.
 //! An unknown `kid` makes the gateway ask svc-user again, at most once in thirty seconds.
@@ -16,7 +17,7 @@ use std::{
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use nats::{
     contracts::user::{AccessClaims, GetSigningKeys, TOKEN_AUDIENCE, TOKEN_ISSUER},
-    identity::Identity,
+    identity::{Identity, Permissions},
     invoke::Caller,
     problem::{Code, Problem},
 };
@@ -47,6 +48,10 @@ type Keys = Arc<(Option<Instant>, HashMap<String, DecodingKey>)>;
 struct Verified {
     kid: String,
     identity: Identity,
+    /// As of which revision of what people may do.
+    revision: i64,
+    /// When it ends, in seconds since 1970.
+    end: u64,
 }
 
 /// Verifies access tokens.
@@ -67,27 +72,31 @@ impl Tokens {
         Self { caller, keys: RwLock::default(), verified, revoked, asked: Mutex::new(None) }
     }
 
-    /// Whom a token speaks for.
+    /// Whom a token speaks for, and until when, in seconds since 1970.
     ///
     /// # Errors
-    /// `unauthenticated` for a token that is not ours, malformed or expired, or of a session that has ended; `unavailable` when
-    /// no key could be had.
-    pub(crate) async fn identify(&self, token: &str) -> Result<Identity, Problem> {
-        let identity = self.verify(token).await?;
+    /// `unauthenticated` for a token that is not ours, malformed, expired or outdated, or of a session that has ended;
+    /// `unavailable` when no key could be had.
+    pub(crate) async fn identify(&self, token: &str) -> Result<(Identity, u64), Problem> {
+        let verified = self.verify(token).await?;
+        let identity = &verified.identity;
         if identity.session.is_some_and(|session| self.revoked.session(session)) {
             return Err(refused("The session of this access token has ended. Sign in again."));
         }
-        Ok(identity)
+        if self.revoked.is_outdated(identity.user, &identity.roles, verified.revision) {
+            return Err(refused("What you may do has changed since this access token was issued. Refresh it."));
+        }
+        Ok((identity.clone(), verified.end))
     }
 
-    async fn verify(&self, token: &str) -> Result<Identity, Problem> {
+    async fn verify(&self, token: &str) -> Result<Arc<Verified>, Problem> {
         if token.len() > LONGEST {
             return Err(refused("The access token is too long to be one of ours."));
         }
         let (hash, now): ([u8; 32], _) = (Sha256::digest(token).into(), now());
         if let Some(verified) = self.verified.get(&hash, now) {
             self.key(&verified.kid).await?;
-            return Ok(verified.identity.clone());
+            return Ok(verified);
         }
         let header = decode_header(token).map_err(|_| refused("The access token is malformed."))?;
         let typed = header.typ.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("at+jwt"));
@@ -104,11 +113,15 @@ impl Tokens {
         if claims.exp.saturating_sub(claims.iat) > LONGEST_LIFE_S {
             return Err(refused("The access token lives for longer than ours do."));
         }
-        let identity = Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles };
+        let permissions = Permissions::named(&claims.permissions);
+        if claims.iat > i64::try_from(now + LEEWAY_S).unwrap_or(i64::MAX) {
+            return Err(refused("The access token is not valid yet."));
+        }
+        let identity = Identity { user: claims.sub, session: Some(claims.sid), roles: claims.roles, permissions };
         let end = u64::try_from(claims.exp).unwrap_or_default().saturating_add(LEEWAY_S);
-        let verified = Arc::new(Verified { kid, identity: identity.clone() });
-        self.verified.put(&hash, Until { end, value: verified }, now);
-        Ok(identity)
+        let verified = Arc::new(Verified { kid, identity, revision: claims.roles_revision, end });
+        self.verified.put(&hash, Until { end, value: Arc::clone(&verified) }, now);
+        Ok(verified)
     }
 
     async fn key(&self, kid: &str) -> Result<DecodingKey, Problem> {
@@ -175,6 +188,8 @@ fn validation() -> Validation {
     validation.set_audience(&[TOKEN_AUDIENCE]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     validation.leeway = LEEWAY_S;
+    // Ours have none; a token that has one is held to it.
+    validation.validate_nbf = true;
     validation
 }
 

@@ -75,7 +75,9 @@ impl Keys {
             api_key_id: ApiKeyId::new(),
             user_id,
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
-            roles: vec![Role::Customer, Role::Staff],
+            roles: vec![Role::CUSTOMER, Role::STAFF],
+            permissions: vec!["orders:read".to_owned()],
+            revision: 1,
             expires_at: chrono::Utc::now() + Duration::from_secs(3600),
         };
         self.known.lock().unwrap().insert(VerifyApiKey::of(&key).hash, verified.clone());

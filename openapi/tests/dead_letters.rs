@@ -8,7 +8,11 @@ use nats::{
     contracts::Event,
     database::Tx,
     http::{Answered, Forward},
-    identity::{Identity, Role},
+    identity::{
+        Identity,
+        Permission::{self, OperationsRead, OperationsWrite, OrdersWrite},
+        Role,
+    },
     invoke::Caller,
     service::{Running, Runtime, Service, StartError},
     types::UserId,
@@ -86,14 +90,21 @@ impl Scene {
         Self { endpoint: endpoint(Operations { calls, services }), alpha: Some(alpha), _beta: beta, things, bed }
     }
 
-    async fn ask(&self, role: Option<Role>, method: &str, target: &str, body: Value) -> Answer {
-        let identity = role.map(|role| Identity { user: UserId::new(), session: None, roles: vec![role] });
+    /// Asks as somebody who may do just this; as nobody without.
+    async fn ask(&self, permissions: Option<&[Permission]>, method: &str, target: &str, body: Value) -> Answer {
+        let identity = permissions.map(|permissions| Identity {
+            user: UserId::new(),
+            session: None,
+            roles: vec![Role::CUSTOMER],
+            permissions: permissions.iter().copied().collect(),
+        });
         let forward = Forward {
             service: "gateway",
             method,
             target,
             headers: vec![("content-type".to_owned(), "application/json".to_owned())],
             identity: identity.as_ref(),
+            client: None,
             body: body.to_string().into(),
         };
         let Answered { status, headers, body, .. } = forward.answer(&self.endpoint).await.expect("an answer");
@@ -101,11 +112,11 @@ impl Scene {
     }
 
     async fn get(&self, target: &str) -> Answer {
-        self.ask(Some(Role::Admin), "GET", target, Value::Null).await
+        self.ask(Some(&[OperationsRead]), "GET", target, Value::Null).await
     }
 
     async fn post(&self, target: &str, body: Value) -> Answer {
-        self.ask(Some(Role::Admin), "POST", target, body).await
+        self.ask(Some(&[OperationsWrite]), "POST", target, body).await
     }
 
     /// The things of the letters that are listed.
@@ -232,9 +243,12 @@ async fn only_administrators_may() {
     ];
 
     for (method, target) in operations {
-        for (role, expected) in [(None, 401), (Some(Role::Customer), 403), (Some(Role::Staff), 403)] {
-            let answer = scene.ask(role, method, &target, json!({ "reason": "mine" })).await;
-            assert_eq!(answer.status, expected, "{method} {target} by {role:?}: {answer:?}");
+        let other = if method == "GET" { OperationsWrite } else { OperationsRead };
+        for (permissions, expected) in
+            [(None, 401), (Some([].as_slice()), 403), (Some([OrdersWrite, other].as_slice()), 403)]
+        {
+            let answer = scene.ask(permissions, method, &target, json!({ "reason": "mine" })).await;
+            assert_eq!(answer.status, expected, "{method} {target} with {permissions:?}: {answer:?}");
         }
     }
     assert_eq!(scene.listed("").await, scene.things, "nothing was done");

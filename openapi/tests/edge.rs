@@ -22,16 +22,16 @@ async fn who_comes_by_https_is_told_to_stay_there() {
 async fn heads_of_no_use_are_refused() {
     let scene = Scene::set().await;
     let door = scene.gateway(&[]).await;
-    let malformed = (400, "malformed_request".to_owned());
+    let too_large = (431, "headers_too_large".to_owned());
 
     let many = (0..80).fold(door.request(Method::GET, "/v1/products"), |request, number| {
         request.header(format!("X-Header-{number}"), "value")
     });
-    assert_eq!(Answer::of(many).await.code(), malformed);
+    assert_eq!(Answer::of(many).await.code(), too_large);
     let long = door.request(Method::GET, "/v1/products").header("X-Long", "x".repeat(40_000));
-    assert_eq!(Answer::of(long).await.code(), malformed);
+    assert_eq!(Answer::of(long).await.code(), too_large);
     let target = format!("/v1/products?search={}", "1".repeat(9_000));
-    assert_eq!(door.get(&target).await.code(), malformed);
+    assert_eq!(door.get(&target).await.code(), (414, "uri_too_long".to_owned()));
     let huge = door.request(Method::GET, "/v1/products").header("X-Long", "x".repeat(1_000_000));
     // So much is not even read, and a client that still sends may see nothing but the connection's end.
     let bare = huge.send().await.map_or(431, |answer| answer.status().as_u16());

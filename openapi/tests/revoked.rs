@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use nats::{
     contracts::{
         Event,
-        user::{API_KEY_PREFIX, UserApiKeyRevoked, UserSessionEnded, VerifiedApiKey, VerifyApiKey},
+        user::{
+            API_KEY_PREFIX, RoleChanged, UserApiKeyRevoked, UserRolesChanged, UserSessionEnded, VerifiedApiKey,
+            VerifyApiKey,
+        },
     },
     identity::Role,
     types::{ApiKeyId, SessionId, UserId},
@@ -19,10 +22,12 @@ fn ended(session_id: SessionId) -> UserSessionEnded {
     UserSessionEnded { user_id: UserId::new(), session_id }
 }
 
-/// The stream of ends, with some of others' in it.
-async fn stream(scene: &Scene) {
+/// The stream of what is followed, with some of others' in it.
+pub(crate) async fn stream(scene: &Scene) {
     scene.bed.publish(&ended(SessionId::new())).await;
     scene.bed.publish(&UserApiKeyRevoked { user_id: UserId::new(), api_key_id: ApiKeyId::new() }).await;
+    scene.bed.publish(&UserRolesChanged { user_id: UserId::new(), revision: 1 }).await;
+    scene.bed.publish(&RoleChanged { role: "others".parse().unwrap(), revision: 1 }).await;
 }
 
 /// Whether the gateway reports ready, and whether it knows what ended before.
@@ -34,7 +39,7 @@ async fn ready(door: &Door) -> (bool, bool) {
     (status.is_success(), body["checks"]["revocations"]["ok"] == true)
 }
 
-async fn until_ready(scene: &Scene, door: &Door) {
+pub(crate) async fn until_ready(scene: &Scene, door: &Door) {
     scene.bed.wait_for("the gateway to be ready", || async { ready(door).await.0.then_some(()) }).await;
 }
 
@@ -76,7 +81,8 @@ async fn the_rights_that_the_gateways_list_gives_it_are_enough() {
     let (session, scopes) = (SessionId::new(), vec!["catalog:read".to_owned()]);
     let expires_at = chrono::Utc::now() + Duration::from_secs(3600);
     let (api_key_id, user_id) = (ApiKeyId::new(), UserId::new());
-    let verified = VerifiedApiKey { api_key_id, user_id, scopes, roles: vec![Role::Customer], expires_at };
+    let (roles, permissions, revision) = (vec![Role::CUSTOMER], Vec::new(), 1);
+    let verified = VerifiedApiKey { api_key_id, user_id, scopes, roles, permissions, revision, expires_at };
     scene.bed.answer::<VerifyApiKey>(move |_| Ok(verified.clone())).await;
     stream(&scene).await;
 

@@ -17,7 +17,7 @@ use openapi::Gateway;
 use p256::{
     SecretKey,
     elliptic_curve::rand_core::OsRng,
-    pkcs8::{EncodePrivateKey, LineEnding},
+    pkcs8::{EncodePrivateKey, EncodePublicKey, LineEnding},
 };
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
@@ -98,6 +98,8 @@ impl Scene {
     }
 
     pub(crate) async fn on(bed: Bed) -> Self {
+        // What changes something is written into its stream first.
+        bed.let_in(&openapi::manifest()).await;
         let catalog = bed.run(catalog()).await;
         let key = SecretKey::random(&mut OsRng);
         let keys = JsonWebKeySet { keys: vec![public_half(&key)] };
@@ -132,22 +134,42 @@ impl Scene {
 
     /// As [`Scene::token_for`], of this session.
     pub(crate) fn token_of(&self, session: SessionId, seconds: i64) -> String {
+        self.token_saying(session, seconds, |_| ())
+    }
+
+    /// As [`Scene::token_of`], with claims that are changed first.
+    pub(crate) fn token_saying(&self, session: SessionId, seconds: i64, change: impl Fn(&mut AccessClaims)) -> String {
         let now = chrono::Utc::now().timestamp();
-        let claims = AccessClaims {
+        let mut claims = AccessClaims {
             iss: TOKEN_ISSUER.to_owned(),
             aud: TOKEN_AUDIENCE.to_owned(),
             sub: UserId::new(),
             sid: session,
             client_id: "test".to_owned(),
-            roles: vec![Role::Customer],
+            roles: vec![Role::CUSTOMER],
+            permissions: Vec::new(),
+            roles_revision: 1,
             iat: now,
             exp: now + seconds,
             jti: "token".to_owned(),
         };
+        change(&mut claims);
         let header =
             Header { typ: Some("at+jwt".to_owned()), kid: Some("key".to_owned()), ..Header::new(Algorithm::ES256) };
+        encode(&header, &claims, &self.signing_key()).unwrap()
+    }
+
+    /// What tokens are signed with.
+    pub(crate) fn signing_key(&self) -> EncodingKey {
         let pem = self.key.to_pkcs8_pem(LineEnding::LF).unwrap();
-        encode(&header, &claims, &EncodingKey::from_ec_pem(pem.as_bytes()).unwrap()).unwrap()
+        EncodingKey::from_ec_pem(pem.as_bytes()).unwrap()
+    }
+
+    /// What everybody may know of the key, in every form in which it is told: the file, and the two numbers.
+    pub(crate) fn public_forms(&self) -> Vec<Vec<u8>> {
+        let jwk = public_half(&self.key);
+        let pem = self.key.public_key().to_public_key_pem(LineEnding::LF).unwrap();
+        vec![pem.trim().into(), pem.into_bytes(), jwk.x.into_bytes(), jwk.y.into_bytes()]
     }
 }
 

@@ -41,6 +41,14 @@ impl Who {
         Self::Address(network(client(socket, forwarded, proxies)))
     }
 
+    /// The address, when that is all that is known.
+    pub(crate) const fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::User(_) | Self::ApiKey(_) => None,
+        }
+    }
+
     /// What kind of caller it is, for the log.
     pub(crate) const fn kind(self) -> &'static str {
         match self {
