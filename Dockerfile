@@ -59,7 +59,7 @@ ENTRYPOINT ["service"]
 FROM debian:bookworm-slim AS invoice
 RUN apt-get update \
     && apt-get install -y --no-install-recommends python3-venv libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 \
-       fontconfig fonts-inter fonts-dejavu-core util-linux \
+       fontconfig fonts-inter fonts-noto-core fonts-noto-cjk fonts-dejavu-core util-linux \
     && rm -rf /var/lib/apt/lists/*
 COPY tests/setup/requirements.txt /tmp/requirements.txt
 RUN python3 -m venv /opt/weasyprint \

@@ -8,7 +8,7 @@ help: ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: setup
-setup: ## Install what is missing: PostgreSQL, Redis, nats-server, WeasyPrint, the mail catcher
+setup: ## Install what is missing: PostgreSQL, Redis, nats-server, WeasyPrint, the mail catcher, the OpenID provider
 	@tests/setup/install.sh
 
 .PHONY: up
@@ -38,12 +38,14 @@ format: ## Format the code
 	@$(CARGO) fmt --all
 
 .PHONY: check
-check: ## Format, lints, documentation, generated documents; warnings are errors
+check: ## Format, lints, documentation, generated documents, a client made of openapi.json; warnings are errors
+	@tests/setup/install.sh client
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked --quiet
 	$(CARGO) build --workspace --bins --locked
 	target/debug/stack generate --check
+	tests/setup/client/check.sh
 
 .PHONY: test
 test: setup ## All tests, on real parts
@@ -55,3 +57,8 @@ chaos: setup ## Break everything under load, and prove that no promise was broke
 	@$(CARGO) build --release --workspace --bins
 	@target/release/stack chaos $(if $(SEED),--seed $(SEED)) $(if $(DURATION),--duration $(DURATION)) \
 		$(if $(RATE),--rate $(RATE)) $(if $(REPORT),--report $(REPORT))
+
+.PHONY: bench
+bench: setup ## Measure the system against the limits of this machine (ROUNDS=3 SLICE=8 ONLY=)
+	@$(CARGO) build --release --workspace --bins
+	@target/release/stack bench $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SLICE),--slice $(SLICE)) $(if $(ONLY),--only "$(ONLY)")

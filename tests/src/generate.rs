@@ -1,4 +1,5 @@
-//! Generated documents: from every process's own list to topology, OpenAPI, AsyncAPI and the communication matrix.
+//! Generated documents: from every process's own list to topology, OpenAPI, AsyncAPI and the communication matrix; and the
+//! page of problem codes.
 //!
 //! Each binary prints its list (`svc-order manifest`); nothing here is written by hand, and a test fails when a checked-in
 //! document is stale.
@@ -6,6 +7,7 @@
 mod asyncapi;
 mod matrix;
 mod openapi;
+mod problems;
 
 use std::{path::PathBuf, process::Command};
 
@@ -57,6 +59,7 @@ pub fn documents(manifests: &[Manifest]) -> Result<Vec<Document>> {
         Document { path: "openapi/openapi.json", content: json(&openapi::merged(manifests)?)? },
         Document { path: "openapi/asyncapi.json", content: json(&asyncapi::document(manifests)?)? },
         Document { path: "docs/COMMUNICATION.md", content: matrix::page(manifests) },
+        Document { path: "docs/PROBLEMS.md", content: problems::page() },
     ])
 }
 

@@ -9,6 +9,7 @@
 //! | the whole system, for tests and `make up` | [`system`], [`up`], [`seed`] |
 //! | a bed for the tests of one service | [`bed`] |
 //! | chaos runs | [`chaos`] |
+//! | benchmarks | [`bench`] |
 //! | generated documents | [`generate`] |
 //! | a child process that cannot outlive us | [`process`] |
 //! | what happens when this program ends | `cleanup` |
@@ -17,14 +18,16 @@
 //! | TCP ports | [`ports`] |
 //! | faults between two programs | [`proxy`] |
 //! | PostgreSQL, NATS, Redis | [`postgres`], [`nats_server`], [`redis`] |
-//! | the mail catcher | [`mail`] |
+//! | the mail catcher, the OpenID provider | [`mail`], [`openid`] |
 //! | WeasyPrint | [`weasyprint`] |
+//! | validators of invoices | [`validators`] |
 //! | where `make setup` put things | [`tools`] |
 //!
 //! Drop order matters once: a [`scratch::Scratch`] that a server lives in must be dropped after the server
 //! (declare it before as a variable, after as a field).
 
 pub mod bed;
+pub mod bench;
 pub mod chaos;
 mod cleanup;
 pub mod clock;
@@ -32,6 +35,7 @@ pub mod error;
 pub mod generate;
 pub mod mail;
 pub mod nats_server;
+pub mod openid;
 mod os;
 pub mod ports;
 pub mod postgres;
@@ -43,6 +47,7 @@ pub mod seed;
 pub mod system;
 pub mod tools;
 pub mod up;
+pub mod validators;
 pub mod wait;
 pub mod weasyprint;
 

@@ -10,7 +10,8 @@ const HELP: &str = "stack: the whole system on real parts
   stack seed              put the demo data in (GATEWAY_URL, NATS_URL, NATS_SEED_FILE of the operator)
   stack generate          write the generated documents that are stale
   stack generate --check  fail when a generated document is stale
-  stack chaos             break the system under load (--help says how)";
+  stack chaos             break the system under load (--help says how)
+  stack bench             measure the system against this machine's limits (--help says how)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -21,6 +22,9 @@ fn main() -> ExitCode {
         ["generate"] => write_documents(),
         ["generate", "--check"] => check_documents(),
         ["chaos", arguments @ ..] => stack::chaos::command(arguments),
+        ["bench", arguments @ ..] => stack::bench::command::command(arguments),
+        // What `stack bench` compares with; it needs a process of its own.
+        ["serve-bytes", port, file] => stack::bench::serve_bytes(port, file),
         _ => Err(stack::StackError::new(HELP)),
     };
     match outcome {

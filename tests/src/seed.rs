@@ -1,5 +1,7 @@
 //! Demo data, put in through the public API as anyone would: accounts, categories, products, stock.
 
+use std::time::Duration;
+
 use nats::{
     config::Settings,
     connect::connect,
@@ -8,13 +10,15 @@ use nats::{
     invoke::{CallError, Caller},
     topology::OPERATOR,
 };
-use reqwest::{Client, Method, StatusCode};
+use reqwest::{Client, Method, StatusCode, header::RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{Result, StackError, error::Doing};
 
 const CATALOG: &str = include_str!("../seed/catalog.json");
+/// How long a gateway that had too many requests is waited for at a time.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// A demo account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,9 +108,19 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
-        let answer = request.send().await.doing(|| format!("ask the gateway for {path}"))?;
-        let status = answer.status();
-        Ok((status, answer.json().await.unwrap_or(Value::Null)))
+        loop {
+            let attempt = request.try_clone().ok_or_else(|| StackError::new(format!("{path} cannot be sent twice")))?;
+            let answer = attempt.send().await.doing(|| format!("ask the gateway for {path}"))?;
+            let status = answer.status();
+            let wait = answer.headers().get(RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+            match wait.map(Duration::from_secs) {
+                // So much at once is more than one person may send; what is put in here is worth waiting for.
+                Some(wait) if status == StatusCode::TOO_MANY_REQUESTS && wait <= LONGEST_WAIT => {
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Ok((status, answer.json().await.unwrap_or(Value::Null))),
+            }
+        }
     }
 }
 
@@ -153,7 +167,7 @@ pub async fn accounts(url: &str, operator: &Settings) -> Result<()> {
     }
     let client = connect(operator, OPERATOR).await.doing(|| "connect to NATS as the operator".to_owned())?;
     let caller = Caller::new(client);
-    for (account, role) in ACCOUNTS.iter().zip([Role::Customer, Role::Staff, Role::Admin]) {
+    for (account, role) in ACCOUNTS.iter().zip([Role::CUSTOMER, Role::STAFF, Role::ADMIN]) {
         let email = account.email.parse().doing(|| format!("read {}", account.email))?;
         let granted: std::result::Result<_, CallError<_>> = caller.call(&GrantRole { email, role }).await;
         granted.doing(|| format!("give {} its role", account.email))?;

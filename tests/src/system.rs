@@ -316,6 +316,9 @@ impl System {
                 command.env("SMTP_URL", format!("smtp://127.0.0.1:{}", self.mail.smtp_port()));
                 command.env("PUBLIC_URL", self.gateway_url());
             }
+            "user" => {
+                command.env("PUBLIC_URL", self.gateway_url());
+            }
             "payment" => {
                 let port = self.links.provider(name, provider.port, self.options.proxied).await?;
                 command.env("PROVIDER_URL", format!("http://127.0.0.1:{port}")).env("PROVIDER_KEY", &provider.key);

@@ -21,6 +21,13 @@ pub(crate) fn maildev() -> Result<PathBuf> {
     installed(root().join(".argosy/mail/node_modules/maildev/bin/maildev"), "the mail catcher")
 }
 
+/// The OpenID provider's program, to be run by `node`.
+pub(crate) fn openid_provider() -> Result<PathBuf> {
+    let provider = root().join(".argosy/openid");
+    installed(provider.join("node_modules/oidc-provider/package.json"), "the OpenID provider")?;
+    installed(provider.join("provider.mjs"), "the OpenID provider")
+}
+
 /// A program of the system, found on the PATH; `package` is what brings it.
 pub fn on_path(program: &str, package: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -21,6 +21,8 @@ use crate::{
 };
 
 const PORT: u16 = 8080;
+/// The demo data comes in through the gateway, from one person; nobody should have to wait for it.
+const ROOM_FOR_DEMO_DATA: &str = "write=6000/60";
 
 /// Starts everything, prints where it is, and stops it at Ctrl-C, SIGTERM or when a part ends by itself.
 ///
@@ -43,7 +45,8 @@ async fn serve() -> Result<()> {
         None => ports::prefer(PORT)?,
     };
     let log = std::env::var("LOG").unwrap_or_else(|_| "info".to_owned());
-    let settings = BTreeMap::new();
+    let limits = std::env::var("LIMITS").unwrap_or_else(|_| ROOM_FOR_DEMO_DATA.to_owned());
+    let settings = BTreeMap::from([("LIMITS".to_owned(), limits)]);
     let options = Options { port: Some(port), log, settings, ..Options::new(&directory, Data::Kept) };
     let step = |what: &str| say(&format!("  {:>5.1} s  {what}", started.elapsed().as_secs_f32()));
     say("Argosy is starting:");

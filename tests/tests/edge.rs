@@ -1,12 +1,18 @@
 //! The gateway: routing, tokens, limits, problems, downloads, the reference.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    collections::BTreeSet,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::shop::{Answer, Person, Shop};
+use crate::{
+    journey::new_article,
+    shop::{Answer, Person, Shop},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_document_does_not_name_does_not_exist() {
@@ -112,6 +118,33 @@ async fn a_customer_may_not_do_what_staff_does() {
 
     ines.post("/v1/products", &json!({ "name": "Mine", "description": "", "variants": [] })).await.problem("forbidden");
     ines.put("/v1/stock/ANY-1", &json!({ "on_hand": 1, "reorder_point": 0 })).await.problem("forbidden");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_somebody_elses_looks_like_what_does_not_exist() {
+    let shop = Shop::shared().await;
+    let (ines, guesser) = (shop.shopper().await, shop.shopper().await);
+    let sku = new_article(&shop.demo("STAFF").await, 5).await;
+    let order = ines.order("guessed", &sku, 1, "sandbox_ok").await.text("/id");
+    ines.until(&format!("/v1/orders/{order}/payments"), "/data/0/status", "succeeded").await;
+    let payment = ines.get(&format!("/v1/orders/{order}/payments")).await.text("/data/0/id");
+    let none = "01h455vb4pex5vsknk084sn02q";
+
+    for (theirs, nobodys) in [
+        (format!("/v1/orders/{order}"), format!("/v1/orders/ord_{none}")),
+        (format!("/v1/orders/{order}/history"), format!("/v1/orders/ord_{none}/history")),
+        (format!("/v1/orders/{order}/payments"), format!("/v1/orders/ord_{none}/payments")),
+        (format!("/v1/orders/{order}/invoice"), format!("/v1/orders/ord_{none}/invoice")),
+        (format!("/v1/payments/{payment}"), format!("/v1/payments/pay_{none}")),
+        (format!("/v1/payments/{payment}/refunds"), format!("/v1/payments/pay_{none}/refunds")),
+    ] {
+        let (guessed, missing) = (guesser.get(&theirs).await, guesser.get(&nobodys).await);
+        guessed.problem("not_found");
+        missing.problem("not_found");
+        assert_eq!(guessed.at("/detail"), missing.at("/detail"), "{theirs}");
+        let names = |answer: &Answer| answer.headers.keys().map(ToString::to_string).collect::<BTreeSet<_>>();
+        assert_eq!(names(&guessed), names(&missing), "{theirs}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,16 +10,22 @@
 
 mod access;
 mod cluster;
+mod company;
 mod dead_letters;
 mod edge;
 mod events;
 mod generated;
+mod google;
 mod identity;
 mod journey;
 mod lifetime;
 mod parts;
 mod permissions;
+mod realtime;
 mod reliability;
+mod roles;
+mod schemathesis;
 mod shop;
 mod tour;
+mod trail;
 mod verify;

@@ -48,15 +48,37 @@ async fn each_user_is_refused_on_every_subject_that_its_list_does_not_name() {
     assert!(subjects.len() > 20, "{subjects:?}");
     for user in SERVICES.iter().chain(&["gateway", DEBUG]) {
         let (client, mut refusals) = connect(shop, user).await;
-        let permitted = &topology.users[*user].publish;
-        let forbidden = subjects.iter().filter(|(_, subject)| !allows(permitted, subject));
-        for (owner, subject) in forbidden {
+        let permissions = &topology.users[*user];
+        for (owner, subject) in subjects.iter().filter(|(_, subject)| !allows(&permissions.publish, subject)) {
             client.publish(subject.clone(), "{}".into()).await.unwrap();
-            let refusal = tokio::time::timeout(Duration::from_secs(5), refusals.recv()).await.ok().flatten();
-            let refusal = refusal.unwrap_or_else(|| panic!("{user} was let through on {subject} of {owner}"));
-            assert!(refusal.contains(subject.as_str()), "{user} on {subject}: {refusal}");
+            refused(&mut refusals, user, "publishing", owner, subject).await;
+        }
+        // Whoever could listen there would read what others are told, or answer in their place.
+        for (owner, subject) in subjects.iter().filter(|(_, subject)| !allows(&permissions.subscribe, subject)) {
+            let _subscription = client.subscribe(subject.clone()).await.unwrap();
+            refused(&mut refusals, user, "subscribing", owner, subject).await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_publishes_and_answers_what_is_its_own_alone() {
+    let topology = Topology::embedded().unwrap();
+    for (owner, subject) in subjects(&generate::manifests().unwrap()) {
+        for user in SERVICES.iter().filter(|user| **user != owner) {
+            let permissions = &topology.users[*user];
+            assert!(!allows(&permissions.subscribe, &subject), "{user} may listen on {subject} of {owner}");
+            let may_ask = subject.starts_with("svc.");
+            assert!(may_ask || !allows(&permissions.publish, &subject), "{user} may publish on {subject} of {owner}");
+        }
+    }
+}
+
+/// Waits for the server to refuse what was just tried.
+async fn refused(refusals: &mut mpsc::UnboundedReceiver<String>, user: &str, tried: &str, owner: &str, subject: &str) {
+    let refusal = tokio::time::timeout(Duration::from_secs(5), refusals.recv()).await.ok().flatten();
+    let refusal = refusal.unwrap_or_else(|| panic!("{user} was let through {tried} on {subject} of {owner}"));
+    assert!(refusal.contains(subject), "{user} {tried} on {subject}: {refusal}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,6 +3,7 @@
 //! Tests that break a system and mend it share one ([`fragile`]) and take turns. Each puts load on it ([`load::Load`]), does
 //! its worst, lets the load go on, and then asks for everything that has to come of every order that was accepted.
 
+mod away;
 mod clock;
 mod crash;
 mod disk;

@@ -166,7 +166,9 @@ impl Answer {
 
     async fn read(response: Response) -> std::result::Result<Self, reqwest::Error> {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let bytes = response.bytes().await?.to_vec();
+        // A stream of events has no end.
+        let is_stream = headers.get("content-type").is_some_and(|kind| kind == "text/event-stream");
+        let bytes = if is_stream { Vec::new() } else { response.bytes().await?.to_vec() };
         let json = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         Ok(Self { status, headers, bytes, json })
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -25,6 +26,7 @@ pub struct Client {
     objects: Objects,
     manifests: Arc<Mutex<Vec<Manifest>>>,
     identity: Option<Identity>,
+    address: Option<IpAddr>,
 }
 
 /// A request that is being put together.
@@ -57,7 +59,15 @@ impl Client {
         manifests: Arc<Mutex<Vec<Manifest>>>,
         identity: Option<Identity>,
     ) -> Self {
-        Self { forwarder: Forwarder::new(Requests::over(client), Policy::FORWARD), objects, manifests, identity }
+        let forwarder = Forwarder::new(Requests::over(client), Policy::FORWARD);
+        Self { forwarder, objects, manifests, identity, address: None }
+    }
+
+    /// The same caller, at this address.
+    #[must_use]
+    pub fn at(mut self, address: &str) -> Self {
+        self.address = Some(address.parse().expect("an address"));
+        self
     }
 
     /// Who this client is.
@@ -153,6 +163,7 @@ impl Request<'_> {
             target: &self.target,
             headers: self.headers,
             identity: self.client.identity.as_ref(),
+            client: self.client.address,
             body: self.body.into(),
         };
         let answered = forward.send(&self.client.forwarder, &self.client.objects).await;

@@ -1,4 +1,14 @@
 //! One OpenAPI document of all services'.
+//!
+//! What can be said of all operations alike is said here and not in each handler: what the gateway has to know of them
+//! (`edge`), the answers they can give beside their own (`answers`), examples of their bodies (`examples`), and schemas that
+//! every tool reads the same way (`schema`).
+
+mod answers;
+mod audit;
+mod edge;
+mod examples;
+mod schema;
 
 use nats::manifest::Manifest;
 use serde_json::{Map, Value, json};
@@ -11,10 +21,19 @@ const DESCRIPTION: &str = "Commerce, logistics and invoicing. Money is in intege
 
 /// Merges the services' documents; each operation says which service owns it.
 pub(super) fn merged(manifests: &[Manifest]) -> Result<Value> {
-    let (mut paths, mut schemas, mut security, mut tags) = (Map::new(), Map::new(), Map::new(), Map::new());
-    let mut ids = Vec::new();
-    for manifest in manifests {
-        let Some(document) = &manifest.openapi else { continue };
+    let documents: Vec<(&str, Value)> =
+        manifests.iter().filter_map(|one| Some((one.service.as_str(), schema::modern(one)?))).collect();
+    let (mut schemas, mut security, mut tags) = (Map::new(), Map::new(), Map::new());
+    for (service, document) in &documents {
+        collect(&mut schemas, document, "/components/schemas", service)?;
+        collect(&mut security, document, "/components/securitySchemes", service)?;
+        for tag in document.pointer("/tags").and_then(Value::as_array).into_iter().flatten() {
+            let name = tag.get("name").and_then(Value::as_str).unwrap_or_default();
+            tags.insert(name.to_owned(), tag.clone());
+        }
+    }
+    let (mut paths, mut ids) = (Map::new(), Vec::new());
+    for (service, document) in &documents {
         for (path, item) in object(document, "/paths") {
             let merged = paths.entry(path.clone()).or_insert_with(|| json!({}));
             for (method, operation) in item.as_object().into_iter().flatten() {
@@ -25,18 +44,17 @@ pub(super) fn merged(manifests: &[Manifest]) -> Result<Value> {
                     )));
                 }
                 ids.push(id);
-                add(merged, path, method, with_service(operation, &manifest.service))?;
+                let mut operation = operation.as_object().cloned().unwrap_or_default();
+                edge::describe(&mut operation, service, method, path);
+                answers::complete(&mut operation, method);
+                examples::add(&mut operation, &schemas);
+                add(merged, path, method, Value::Object(operation))?;
             }
         }
-        collect(&mut schemas, document, "/components/schemas", &manifest.service)?;
-        collect(&mut security, document, "/components/securitySchemes", &manifest.service)?;
-        for tag in document.pointer("/tags").and_then(Value::as_array).into_iter().flatten() {
-            let name = tag.get("name").and_then(Value::as_str).unwrap_or_default();
-            tags.insert(name.to_owned(), tag.clone());
-        }
     }
+    let (responses, headers) = answers::components();
     Ok(json!({
-        "openapi": "3.0.3",
+        "openapi": "3.1.0",
         "info": {
             "title": "Argosy API",
             "version": env!("CARGO_PKG_VERSION"),
@@ -46,20 +64,12 @@ pub(super) fn merged(manifests: &[Manifest]) -> Result<Value> {
         "servers": [{ "url": "/" }],
         "tags": tags.into_iter().map(|(_, tag)| tag).collect::<Vec<_>>(),
         "paths": paths,
-        "components": { "schemas": schemas, "securitySchemes": security },
+        "components": { "schemas": schemas, "responses": responses, "headers": headers, "securitySchemes": security },
     }))
 }
 
 fn object<'a>(document: &'a Value, pointer: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
     document.pointer(pointer).and_then(Value::as_object).into_iter().flatten()
-}
-
-fn with_service(operation: &Value, service: &str) -> Value {
-    let mut operation = operation.clone();
-    if let Some(fields) = operation.as_object_mut() {
-        fields.insert("x-argosy-service".to_owned(), json!(service));
-    }
-    operation
 }
 
 fn add(item: &mut Value, path: &str, method: &str, operation: Value) -> Result<()> {

@@ -23,9 +23,18 @@ use crate::{
 };
 
 const PASSWORD: &str = "correct horse battery";
+/// As much of a document as it takes.
+const PDF: &str = "%PDF-1.7";
 /// Those that end or take away what they are about: there is another one after each visitor who is let in.
-const TAKING_AWAY: [&str; 5] =
-    ["end_session", "revoke_api_key", "delete_address", "delete_product", "remove_cart_item"];
+const TAKING_AWAY: [&str; 7] = [
+    "end_session",
+    "revoke_api_key",
+    "delete_address",
+    "delete_product",
+    "remove_cart_item",
+    "delete_role",
+    "delete_company_document",
+];
 /// Those that end sessions of whoever comes: for them comes somebody new.
 const ENDING_SESSIONS: [&str; 3] = ["logout", "end_other_sessions", "change_password"];
 
@@ -59,7 +68,12 @@ impl Scene {
         let refund = Answer::of(refund.header("Idempotency-Key", &payment)).await.text("/id");
         shop.mail(&customer.email, "").await;
         let notification = customer.get("/v1/notifications").await.text("/data/0/id");
+        let (company, invitation) = company(customer).await;
+        let kind = json!({ "name": format!("Letter {}", uuid::Uuid::new_v4().simple()) });
+        let document_type = staff.post("/v1/document-types", &kind).await.text("/id");
         let own = BTreeMap::from([
+            ("/v1/companies/{id}", company),
+            ("/invitations/{invitation_id}", invitation),
             ("/v1/orders/{id}", order.clone()),
             ("/v1/orders/{order_id}", order),
             ("/v1/invoices/{id}", invoice["id"].as_str().unwrap().to_owned()),
@@ -67,12 +81,17 @@ impl Scene {
             ("/refunds/{refund_id}", refund),
             ("/v1/notifications/{notification_id}", notification),
             ("{user_id}", confirmed["user_id"].as_str().unwrap().to_owned()),
+            ("/v1/users/{id}", confirmed["user_id"].as_str().unwrap().to_owned()),
             ("{email}", customer.email.clone()),
         ]);
         let common = BTreeMap::from([
+            ("/v1/document-types/{id}", document_type.clone()),
+            ("{document_type_id}", document_type),
             ("{sku}", sku),
             ("{slug}", shop.nobody().get("/v1/categories").await.text("/data/0/slug")),
             ("{format}", "pdf".to_owned()),
+            ("/v1/countries/{code}", "DE".to_owned()),
+            ("/external-identities/{id}", "ext_01h455vb4pex5vsknk084sn02q".to_owned()),
             ("{service}/{id}", "shipping/dlt_01h455vb4pex5vsknk084sn02q".to_owned()),
         ]);
         let keys = keys(customer, operations).await;
@@ -100,10 +119,25 @@ impl Scene {
                 let stored = customer.post("/v1/users/me/addresses", &address()).await;
                 self.own.insert("/v1/users/me/addresses/{id}", stored.text("/id"));
             }
+            "delete_company_document" => {
+                let (company, kind) = (&self.own["/v1/companies/{id}"], &self.common["{document_type_id}"]);
+                let path = format!("/v1/companies/{company}/documents?document_type_id={kind}&filename=x.pdf");
+                let request = customer.request(Method::POST, &path).header("Content-Type", "application/pdf");
+                let shown = Answer::of(request.body(PDF)).await;
+                assert_eq!(shown.status, 201, "{shown}");
+                self.own.insert("/documents/{document_id}", shown.text("/id"));
+            }
             "delete_product" => {
                 let sku = new_article(&self.people[&Staff], 1).await;
                 let found = self.shop.nobody().get(&format!("/v1/products?search={sku}")).await;
                 self.common.insert("{product_id}", found.text("/data/0/id"));
+            }
+            "delete_role" => {
+                let name = format!("visited_{}", &uuid::Uuid::new_v4().simple().to_string()[..16]);
+                let new = json!({ "name": name, "description": "To be visited.", "permissions": [] });
+                let made = self.people[&Admin].post("/v1/roles", &new).await;
+                assert_eq!(made.status, 201, "{made}");
+                self.common.insert("/v1/roles/{name}", name);
             }
             "remove_cart_item" => {
                 let line = json!({ "sku": self.common["{sku}"], "quantity": 1 });
@@ -129,6 +163,7 @@ impl Scene {
             // A filter narrows what one may see.
             "list_orders" | "list_notifications" => "?user_id={user_id}",
             "list_shipping_rates" => "?country=DE",
+            "upload_company_document" => "?document_type_id={document_type_id}&filename=x.pdf",
             _ => "",
         };
         let mut path = format!("{}{query}", operation.path);
@@ -141,6 +176,7 @@ impl Scene {
         Answer::of(match operation.content.as_deref() {
             None => request,
             Some("application/json") => request.json(&body(&operation.id, person)),
+            Some(kind @ "application/pdf") => request.header("Content-Type", kind).body(PDF),
             Some(kind) => request.header("Content-Type", kind).body("?"),
         })
         .await
@@ -155,7 +191,10 @@ fn body(operation: &str, person: &Person) -> Value {
             json!({ "current_password": PASSWORD, "new_password": "another horse, another battery" })
         }
         "replace_address" => address(),
-        // Without a SKU it is refused for that, whoever comes; one that is for sale would then be in everyone's cart.
+        // Nobody joins by these: the owner stays an owner, and is a member already.
+        "update_company_member" => json!({ "role": "viewer" }),
+        "create_company_invitation" => json!({ "email": person.email, "role": "viewer" }),
+        // One that is for sale would then be in everyone's cart.
         "add_cart_item" => json!({ "sku": "NOT-FOR-SALE", "quantity": 1 }),
         "set_cart_item" => json!({ "quantity": 2 }),
         "discard_dead_letter" => json!({ "reason": "It was visited." }),
@@ -165,14 +204,33 @@ fn body(operation: &str, person: &Person) -> Value {
     }
 }
 
+/// A company of this customer, and an invitation of it that is over: one that is open would have everybody wait who has it
+/// sent again.
+async fn company(customer: &Person) -> (String, String) {
+    let new = json!({ "name": "Visited", "email": customer.email, "address": address() });
+    let made = customer.post("/v1/companies", &new).await;
+    assert_eq!(made.status, 201, "{made}");
+    let invitations = format!("{}/invitations", made.header("location"));
+    let guest = json!({ "email": format!("guest-of-{}", customer.email), "role": "viewer" });
+    let invited = customer.post(&invitations, &guest).await;
+    assert_eq!(invited.status, 201, "{invited}");
+    let path = format!("{invitations}/{}", invited.text("/id"));
+    assert_eq!(Answer::of(customer.request(Method::DELETE, &path)).await.status, 204);
+    (made.text("/id"), invited.text("/id"))
+}
+
 /// Somebody new of this kind.
 async fn somebody(shop: &Shop, visitor: Visitor) -> Person {
+    match visitor {
+        Staff => given(shop, Role::STAFF).await,
+        Admin => given(shop, Role::ADMIN).await,
+        Nobody | Customer | Other | KeyWithout | KeyWith => shop.shopper().await,
+    }
+}
+
+/// Somebody new whom the operator gives this role.
+pub(super) async fn given(shop: &Shop, role: Role) -> Person {
     let person = shop.shopper().await;
-    let role = match visitor {
-        Staff => Role::Staff,
-        Admin => Role::Admin,
-        Nobody | Customer | Other | KeyWithout | KeyWith => return person,
-    };
     let operator = Caller::new(connect(&shop.system.settings(OPERATOR), OPERATOR).await.unwrap());
     operator.call(&GrantRole { email: person.email.parse().unwrap(), role }).await.unwrap();
     sign_in(shop, &person).await
