@@ -180,7 +180,7 @@ where
             .messages()
             .await
             .map_err(|error| error.to_string())?;
-        // One whose entity the batch before had already.
+        // What came behind the batch before and was no part of it.
         let mut held = None;
         loop {
             let permit = tokio::select! {
@@ -188,7 +188,7 @@ where
                 permit = Arc::clone(permits).acquire_owned() => permit.map_err(|error| error.to_string())?,
             };
             let message = match held.take() {
-                Some(message) => Some(Ok(message)),
+                Some(message) => Some(message),
                 None => tokio::select! {
                     () = stop.cancelled() => break,
                     () = connection.ends() => return Err("the connection to NATS changed".to_owned()),
@@ -205,7 +205,7 @@ where
                 Some(Ok(_)) if !connection.lasts() => return Err("the connection to NATS changed".to_owned()),
                 Some(Ok(first)) => {
                     let batch = Self::with_those_that_wait(first, &mut held, &mut messages);
-                    let deliver = |message| Delivered { message, connection: connection.clone() };
+                    let deliver = |message| Delivered::new(message, connection.clone());
                     let batch: Vec<Delivered> = batch.into_iter().map(deliver).collect();
                     let (this, stop) = (Arc::clone(self), stop.clone());
                     tasks.spawn(async move {
@@ -215,31 +215,33 @@ where
                 }
             }
         }
-        if let Some(message) = held {
-            Delivered { message, connection: connection.clone() }.give_back().await;
+        if let Some(Ok(message)) = held {
+            Delivered::new(message, connection.clone()).give_back().await;
         }
         Self::give_back(&mut messages, connection).await;
         Ok(())
     }
 
-    /// A message, and those behind it that are here already: as many as one transaction takes, one of each entity. The first
-    /// that repeats an entity is `held` for the next batch, so that of an entity's events one follows the other.
+    /// A message, and those behind it that are here already: as many as one transaction takes, one of each entity. What ends
+    /// the batch, the first that repeats an entity or an error, is `held` for what comes next.
     fn with_those_that_wait(
         first: jetstream::Message,
-        held: &mut Option<jetstream::Message>,
+        held: &mut Option<Result<jetstream::Message, pull::MessagesError>>,
         messages: &mut pull::Stream,
     ) -> Vec<jetstream::Message> {
         // The subject ends with the entity's id.
         let mut entities = HashSet::from([first.subject.to_string()]);
         let mut batch = vec![first];
         while batch.len() < W::MOST
-            && let Some(Some(Ok(message))) = messages.next().now_or_never()
+            && let Some(Some(next)) = messages.next().now_or_never()
         {
-            if !entities.insert(message.subject.to_string()) {
-                *held = Some(message);
-                break;
+            match next {
+                Ok(message) if entities.insert(message.subject.to_string()) => batch.push(message),
+                other => {
+                    *held = Some(other);
+                    break;
+                }
             }
-            batch.push(message);
         }
         batch
     }
@@ -247,7 +249,7 @@ where
     /// Gives back what was fetched and not begun, so that another instance has it at once.
     async fn give_back(messages: &mut pull::Stream, connection: &Connection) {
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            Delivered { message, connection: connection.clone() }.give_back().await;
+            Delivered::new(message, connection.clone()).give_back().await;
         }
     }
 
@@ -308,7 +310,11 @@ where
             Err(failure) => {
                 span.in_scope(|| tracing::info!(%failure, "not together; each is tried alone"));
                 for delivered in batch {
-                    self.take_alone(delivered, stop).await;
+                    if stop.is_cancelled() {
+                        delivered.give_back().await;
+                    } else {
+                        self.take_alone(delivered, stop).await;
+                    }
                 }
             }
         }

@@ -156,8 +156,9 @@ impl<S: Clone + Send + Sync + 'static> Service<S> {
     }
 
     /// Takes events of type `E`, those that wait at the same time in one transaction, where one statement for all of them is
-    /// much less work than one for each. The handler gets one event of each entity at most, and is called again with each
-    /// alone when it fails over many.
+    /// much less work than one for each. The handler gets one event of each entity at most, in no order that it could rely on,
+    /// and is called again with each alone when it fails over many. Each event brings its own trace: what is recorded of it is
+    /// recorded with that ([`Tx::record_all`](crate::database::Tx::record_all)).
     #[must_use]
     pub fn consume_all<E: Event, H: for<'a> Handler<'a, S, Vec<Received<E>>>>(self, what: &str, handler: H) -> Self {
         self.consume_by::<E, _>(what, Together(handler))

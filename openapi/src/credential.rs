@@ -20,7 +20,11 @@ use crate::{
     limit::Who,
     realtime::{self, Listener},
     route::Operation,
+    token::now,
 };
+
+/// How long a stream lasts that an API key opened, in seconds.
+const KEY_LISTENS_S: u64 = 600;
 
 /// Who asks, and by what that is known.
 pub(crate) enum Credential {
@@ -91,7 +95,10 @@ impl Credential {
         let (user, session, api_key) = (self.identity().user, self.identity().session, self.api_key());
         let until = match self {
             Self::Token(_, end) => *end,
-            Self::Key(_, key) => u64::try_from(key.expires_at.timestamp()).unwrap_or_default(),
+            // As long as a token: then the key is asked about again.
+            Self::Key(_, key) => {
+                u64::try_from(key.expires_at.timestamp()).unwrap_or_default().min(now().saturating_add(KEY_LISTENS_S))
+            }
             Self::Ticket(_, listener) => listener.until,
         };
         Listener { user, session, api_key, until }

@@ -11,6 +11,9 @@
 //! keep theirs, so that these never send a request into one that is just being closed. Then it is told to end, and what it is
 //! still taking in may last for another ten minutes; a stream of events (`realtime.rs`) lasts until it ends itself.
 //!
+//! HTTP/1.1 only: browsers speak HTTP/2 over TLS alone, so with the proxy that ends it; and a client of HTTP/2 can take in
+//! nothing of its answers for ever, without the socket ever standing still.
+//!
 //! Trap: heads over 64 KiB are refused by hyper itself, with a bare 431; the limits of [`crate::edge`] are smaller.
 
 mod guests;
@@ -19,11 +22,11 @@ mod stall;
 
 use std::{convert::Infallible, net::SocketAddr, num::NonZeroU64, sync::Arc, time::Duration};
 
-use hyper::{Request as Incoming, Response as Outgoing, body::Incoming as IncomingBody, service::service_fn};
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto::Builder,
+use hyper::{
+    Request as Incoming, Response as Outgoing, body::Incoming as IncomingBody, server::conn::http1::Builder,
+    service::service_fn,
 };
+use hyper_util::rt::{TokioIo, TokioTimer};
 use nats::config::{SettingError, Settings};
 use poem::{
     Addr, Endpoint, Request,
@@ -42,16 +45,12 @@ use stall::Stalling;
 
 /// Connections at once; further ones wait in the kernel's queue.
 const MOST_CONNECTIONS: usize = 10_000;
-/// Requests at once on one connection of HTTP/2.
-const MOST_STREAMS: u32 = 128;
 /// The largest head of a request that is read at all.
-const MOST_HEAD: u32 = 64 * 1024;
+const MOST_HEAD: usize = 64 * 1024;
 /// How long a connection may be idle, and a later request's head may take.
 const IDLE: Duration = Duration::from_secs(75);
 /// How long answers may go on that were begun before a connection was told to end.
 const LONGEST_ANSWER: Duration = Duration::from_secs(600);
-/// How often a peer of HTTP/2 is asked whether it is still there.
-const PING: Duration = Duration::from_secs(20);
 /// How long requests may go on when the gateway stops.
 const FAREWELL: Duration = Duration::from_secs(10);
 /// The pause when the system has no more file handles.
@@ -166,18 +165,10 @@ async fn connection<E: Endpoint + 'static>(
             async move { Ok::<Outgoing<_>, Infallible>(serving.endpoint.get_response(request).await.into()) }
         }
     });
-    let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MOST_HEAD as usize);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_header_list_size(MOST_HEAD)
-        .max_pending_accept_reset_streams(20)
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(patience);
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(MOST_HEAD);
     let stream = TokioIo::new(Stalling::new(stream, patience));
-    let mut serve = std::pin::pin!(builder.serve_connection_with_upgrades(stream, service));
+    let mut serve = std::pin::pin!(builder.serve_connection(stream, service).with_upgrades());
     let quiet = async {
         if tokio::time::timeout(patience, began.notified()).await.is_err() {
             return Quiet::FromTheFirst;

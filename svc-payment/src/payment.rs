@@ -111,6 +111,18 @@ text_enum!(PaymentStatus: Processing = "processing", RequiresCapture = "requires
     Failed = "failed", Canceled = "canceled");
 text_enum!(TransactionKind: Authorize = "authorize", Capture = "capture", Void = "void", Refund = "refund");
 
+/// The columns of [`Payment`] by their names. A statement that is prepared once must not change its result with the table: a
+/// newer instance may add a column while an older one still runs.
+macro_rules! payment_columns {
+    () => {
+        "payment.id, payment.order_id, payment.user_id, payment.amount, payment.currency, payment.method, payment.status, \
+         payment.tries, payment.provider_reference, payment.decline_reason, payment.traceparent, payment.request_id, \
+         payment.created_at, payment.updated_at"
+    };
+}
+
+pub(crate) use payment_columns;
+
 /// A row of `payment`.
 #[derive(Debug, Clone, Queryable, QueryableByName, Selectable, Identifiable)]
 #[diesel(table_name = payment, check_for_backend(Pg))]

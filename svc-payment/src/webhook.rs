@@ -123,6 +123,7 @@ async fn hear(database: &Database, messages: Vec<(String, Notice)>) -> Result<Ve
          select *, case when not exists (select from known_operation where provider_reference = heard.operation)
                         then now() + interval '1 second' end
          from unnest($1, $2, $3, $4) as heard (id, kind, payment, operation)
+         order by heard.id
          on conflict (id) do nothing")
     .bind::<Array<sql_types::Text>, _>(messages.iter().map(|(id, _)| id).collect::<Vec<_>>())
     .bind::<Array<sql_types::Text>, _>(messages.iter().map(|(_, notice)| &notice.r#type).collect::<Vec<_>>())

@@ -116,6 +116,10 @@ pub(crate) async fn revise(tx: &mut Tx) -> Result<i64, DatabaseError> {
 /// # Errors
 /// `forbidden`, with what is missing.
 pub(crate) async fn may_change(tx: &mut Tx, caller: &Identity, about: &Permissions) -> Result<(), Problem> {
+    if caller.session.is_none() {
+        let detail = "An API key does not change who may do what. Sign in to do this.";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
     // Their token may be from before their own roles were changed, and nobody is to give themselves back what was taken.
     let held = Rights::of(tx, caller.user).await?.map(|rights| rights.permissions).unwrap_or_default();
     if !held.contains(Permission::RolesWrite) {

@@ -118,12 +118,12 @@ system_packages() {
 python_tools() {
   local venv="$home/venv" python='' candidate stamp
   for candidate in /usr/bin/python3 python3; do # the system's own first: it starts faster than most self-built ones
-    if "$candidate" -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+    if "$candidate" -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
       python=$candidate
       break
     fi
   done
-  [[ -n $python ]] || die "no Python 3.10 or newer with the venv module: apt-get install python3-venv"
+  [[ -n $python ]] || die "no Python 3.11 or newer with the venv module: apt-get install python3-venv"
   # A virtual environment knows its own path and Python: moved or upgraded, it is made anew.
   stamp=$(printf '%s\n%s\n' "$venv" "$("$python" --version)" && cat "$here/requirements.txt" "$here/requirements-tests.txt")
   if [[ -e $venv/.stamp && $(<"$venv/.stamp") == "$stamp" && -x $venv/bin/nats-server && -x $venv/bin/weasyprint ]]; then

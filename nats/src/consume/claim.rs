@@ -1,5 +1,7 @@
 //! The inbox: an event that has taken effect is marked in the transaction of its effect, and never takes effect again.
 
+use std::collections::HashSet;
+
 use chrono::NaiveDate;
 use diesel::{QueryableByName, sql_types};
 use diesel_async::RunQueryDsl;
@@ -44,7 +46,9 @@ impl<S, E: Event, W: Work<S, E>> Consumer<S, E, W> {
         .bind::<sql_types::Bool, _>(redriven)
         .load(tx)
         .await?;
-        events.retain(|event| marked.iter().any(|marked| marked.event_id == event.id.uuid()));
+        // Of two that claim to be one event, the first is.
+        let mut marked: HashSet<Uuid> = marked.into_iter().map(|marked| marked.event_id).collect();
+        events.retain(|event| marked.remove(&event.id.uuid()));
         Ok(events)
     }
 }

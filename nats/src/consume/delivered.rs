@@ -1,6 +1,9 @@
 //! A delivered message, and what is said of it.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use async_nats::jetstream::{self, AckKind};
 
@@ -16,10 +19,21 @@ use crate::connect::Connection;
 pub(super) struct Delivered {
     pub(super) message: jetstream::Message,
     pub(super) connection: Connection,
+    /// Whether it is settled: then it is not said any more that it is being worked on, which would put off its next delivery.
+    settled: AtomicBool,
 }
 
 impl Delivered {
+    pub(super) const fn new(message: jetstream::Message, connection: Connection) -> Self {
+        Self { message, connection, settled: AtomicBool::new(false) }
+    }
+
     pub(super) async fn answer(&self, ack: AckKind) {
+        let progress = matches!(ack, AckKind::Progress);
+        if progress && self.settled.load(Ordering::Relaxed) {
+            return;
+        }
+        self.settled.store(!progress, Ordering::Relaxed);
         if !self.connection.lasts() {
             tracing::debug!("the connection it came over is gone; it will come again");
             return;

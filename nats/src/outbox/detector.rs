@@ -211,14 +211,13 @@ async fn begin(
 /// is parked waits for nobody.
 async fn checkpoint(connection: &mut AsyncPgConnection, stream: &str) -> Result<(), DatabaseError> {
     // One statement sees one moment: what was acknowledged and is not deleted yet counts as waiting.
-    sql(
-        "insert into relay_checkpoint (stream, sequence, event_id, complete_before)
+    sql("insert into relay_checkpoint (stream, sequence, event_id, complete_before)
          select stream, last_sequence, last_event_id, least(now(), (
-             select created_at from event_log where id = (select min(id) from outbox_pending where parked_reason is null)))
+             select created_at from outbox_pending join event_log using (id)
+             where parked_reason is null order by id limit 1))
          from relay_state where stream = $1 and last_sequence > 0
          order by last_sequence desc limit 1
-         on conflict do nothing",
-    )
+         on conflict do nothing")
     .bind::<sql_types::Text, _>(stream)
     .execute(connection)
     .await?;

@@ -57,12 +57,18 @@ pub(super) fn text(value: Option<&str>) -> Option<String> {
     value.map(clean).filter(|value| !value.is_empty())
 }
 
-/// Without control characters and without marks that turn the direction of writing; line ends stay.
+/// Without control characters, without what is no character at all, and without marks that turn the direction of writing; line
+/// ends stay.
 pub(super) fn clean(value: &str) -> String {
     let turns = |letter: char| matches!(letter, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    // The last two of each plane, and thirty-two in the middle: no XML may hold them, and no font has them.
+    let nothing = |letter: char| {
+        let code = u32::from(letter);
+        code & 0xfffe == 0xfffe || (0xfdd0..=0xfdef).contains(&code)
+    };
     let kept = value.replace("\r\n", "\n").replace('\t', " ");
     kept.chars()
-        .filter(|letter| *letter == '\n' || !(letter.is_control() || turns(*letter)))
+        .filter(|letter| *letter == '\n' || !(letter.is_control() || turns(*letter) || nothing(*letter)))
         .collect::<String>()
         .trim()
         .to_owned()

@@ -91,8 +91,7 @@ impl Xml {
 
 /// The text as XML can hold it; `None` when nothing of it is left.
 fn visible(value: &str) -> Option<String> {
-    let kept: String = clean(value).chars().filter(|sign| !matches!(sign, '\u{fffe}' | '\u{ffff}')).collect();
-    (!kept.trim().is_empty()).then_some(kept)
+    Some(clean(value)).filter(|kept| !kept.is_empty())
 }
 
 /// An amount in major units with all the digits of its currency.

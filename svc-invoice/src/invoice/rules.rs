@@ -23,6 +23,8 @@ use super::{
 const MOST_LINES: usize = 1000;
 const MOST_LINE_ADJUSTMENTS: usize = 20;
 const MOST_ADJUSTMENTS: usize = 50;
+/// Of all lines together: each is a line on the page, and setting a page takes its time.
+const MOST_ADJUSTMENTS_OF_LINES: usize = 1000;
 const MOST_EXEMPTIONS: usize = 5;
 /// Fifteen digits: what a spreadsheet's numbers keep.
 const LARGEST_IN_A_SPREADSHEET: i64 = 999_999_999_999_999;
@@ -134,6 +136,11 @@ fn check_counts(upload: &InvoiceUpload, mistakes: &mut Mistakes) {
     for (index, line) in upload.lines.iter().enumerate() {
         at_most(format!("/lines/{index}/allowances"), line.allowances.len(), MOST_LINE_ADJUSTMENTS);
         at_most(format!("/lines/{index}/charges"), line.charges.len(), MOST_LINE_ADJUSTMENTS);
+    }
+    let of_lines: usize = upload.lines.iter().map(|line| line.allowances.len() + line.charges.len()).sum();
+    if of_lines > MOST_ADJUSTMENTS_OF_LINES {
+        let most = MOST_ADJUSTMENTS_OF_LINES;
+        mistakes.add("/lines", format!("they have {of_lines} allowances and charges; at most {most} are accepted"));
     }
 }
 

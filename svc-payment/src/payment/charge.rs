@@ -23,7 +23,7 @@ use nats::{
 };
 
 use super::{
-    Payment, PaymentStatus, TransactionKind,
+    Payment, PaymentStatus, TransactionKind, payment_columns,
     settle::{Settled, Unsettled, settle},
 };
 use crate::{
@@ -54,12 +54,16 @@ pub(crate) struct Claimed {
 /// Takes the oldest payments that are due, for the time of a lease. One statement, its own transaction.
 pub(crate) async fn claim(payments: Payments, at_most: i64) -> Result<Vec<Claimed>, DatabaseError> {
     let mut connection = payments.database.connection().await?;
-    let claimed = sql("with due as materialized (
+    let claimed = sql(concat!(
+        "with due as materialized (
              select id from payment where next_try_at <= now() order by next_try_at limit $1 for update skip locked)
          update payment
          set tries = tries + 1, next_try_at = now() + $2 * interval '1 millisecond', updated_at = now()
          from due where payment.id = due.id
-         returning payment.*, exists (select from canceled_order where order_id = payment.order_id) as canceled")
+         returning ",
+        payment_columns!(),
+        ", exists (select from canceled_order where order_id = payment.order_id) as canceled"
+    ))
     .bind::<sql_types::BigInt, _>(at_most)
     .bind::<sql_types::Integer, _>(LEASE_MS)
     .load(&mut connection)

@@ -24,7 +24,7 @@ use nats::{
     types::{OrderId, PaymentId, RefundId},
 };
 
-use super::{Payment, PaymentStatus, TransactionKind, cancel, charge::LEASE_MS, refund, surplus};
+use super::{Payment, PaymentStatus, TransactionKind, cancel, charge::LEASE_MS, payment_columns, refund, surplus};
 use crate::{
     Payments,
     provider::{Operation, ProviderPayment},
@@ -239,11 +239,14 @@ async fn move_to(
     reason: Option<DeclineReason>,
     claimed: Option<i32>,
 ) -> Result<Payment, Unsettled> {
-    let after = sql("update payment
+    let after = sql(concat!(
+        "update payment
          set status = $2, provider_reference = $3, decline_reason = $4, updated_at = now(),
              next_try_at = case when $2 in ('processing', 'requires_capture')
                  then case when tries = $5 then now() + $6 * interval '1 millisecond' else next_try_at end end
-         where id = $1 returning payment.*")
+         where id = $1 returning ",
+        payment_columns!()
+    ))
     .bind::<sql_types::Uuid, _>(before.id)
     .bind::<sql_types::Text, _>(status)
     .bind::<sql_types::Text, _>(reference)

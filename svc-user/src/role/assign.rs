@@ -42,6 +42,8 @@ pub(crate) async fn set_roles(
     }
     let mut tx = users.database.begin().await?;
     let revision = revise(&mut tx).await?;
+    // Before anything is told of the person.
+    may_change(&mut tx, caller, &Permissions::default()).await?;
     Account::lock(&mut tx, id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let before = Account::find(&mut tx, id).await?.ok_or_else(|| Problem::not_found("user"))?;
     let changed = before.roles.other_than(&wanted);

@@ -115,6 +115,28 @@ async fn accepted_twice_at_once_it_works_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_gone_or_may_do_less_brings_nobody_in() {
+    let (bed, _running) = start().await;
+    let company = Company::of_ada(bed).await;
+    let bo = company.member("bo@example.com", Admin).await;
+    let asked = bo.post(&company.at("invitations"), &json!({"email": "eve@example.com", "role": "admin"})).send().await;
+    assert_eq!(asked.status, 201, "{asked}");
+    let token = token(&mail_of(&company.bed, asked.text("/id").parse().unwrap()).await);
+    let eve = verified(&company.bed, "eve@example.com").await;
+    let become_a = async |role: &str| {
+        let path = company.at(&format!("members/{}", bo.user_id()));
+        let changed = company.owner.patch(&path, &json!({ "role": role })).send().await;
+        assert_eq!(changed.status, 200, "{changed}");
+    };
+
+    become_a("viewer").await;
+    accept(&eve, &token).await.problem("invalid_request", "/token");
+    become_a("admin").await;
+
+    assert_eq!(accept(&eve, &token).await.status, 201, "what was refused was not used up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_mail_a_revocation_and_a_week_end_a_link() {
     let (bed, _running) = start().await;
     let company = Company::of_ada(bed).await;

@@ -1,4 +1,8 @@
-use nats::{contracts::user::UserRolesChanged, identity::Role, types::UserId};
+use nats::{
+    contracts::user::UserRolesChanged,
+    identity::{Identity, Permission, Role},
+    types::UserId,
+};
 use serde_json::{Value, json};
 use stack::bed::{Answer, Client};
 
@@ -35,6 +39,21 @@ async fn a_person_has_the_roles_that_were_set() {
     bed.event(|event: &UserRolesChanged| event.revision > told.revision).await;
     let events = bed.events(|event: &UserRolesChanged| event.user_id == rita).await;
     assert_eq!(events.len(), 2, "what changed nothing is not told: {events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_key_gives_nobody_a_role() {
+    let (bed, _running) = start().await;
+    let admin = admin(&bed).await;
+    let rita = user_of(&register(&bed, "rita@example.com").await);
+    let permissions = [Permission::RolesWrite, Permission::OrdersRefund].into_iter().collect();
+    let roles = vec![Role::CUSTOMER, Role::ADMIN];
+    let key = bed.client_of(Identity { user: admin.user_id(), session: None, roles, permissions });
+
+    set(&key, rita, &["admin"]).await.problem("forbidden", "");
+    set(&key, rita, &["customer"]).await.problem("forbidden", "");
+
+    assert_eq!(set(&admin, rita, &["customer"]).await.at("/roles"), &json!(["customer"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -38,8 +38,8 @@ struct Event {
     payload: Vec<u8>,
 }
 
-/// Tables that are not state: what the relays know of their streams, and when the payment provider's statement was last read.
-const OF_THE_MOMENT: [&str; 3] = ["relay_state", "relay_checkpoint", "statement"];
+/// Tables that are not state: what the relays know of their streams, and how far the payment provider's statement was read.
+const OF_THE_MOMENT: [&str; 4] = ["relay_state", "relay_checkpoint", "statement", "statement_line"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn events_that_come_again_twice_and_out_of_order_change_nothing() {

@@ -172,8 +172,9 @@ class Server:
                 if key.fd == 0:
                     if not self.read():
                         return
-                else:
-                    self.collect(self.children[key.fd])
+                elif (child := self.children.get(key.fd)) is not None:
+                    # One that was recalled in this very round is gone.
+                    self.collect(child)
             now = time.monotonic()
             for child in [child for child in self.children.values() if child.until <= now]:
                 self.end(child, LATE)
@@ -217,13 +218,15 @@ class Server:
 
     def make(self, header, body, target):
         """In the child: the document, or why there is none."""
-        seconds = int(header['seconds']) + 1
+        seconds = int(header['seconds']) + 3
         for limit, value in (
                 (resource.RLIMIT_AS, self.memory), (resource.RLIMIT_CPU, seconds),
                 (resource.RLIMIT_FSIZE, self.max_output), (resource.RLIMIT_CORE, 0)):
             most = resource.getrlimit(limit)[1]
             value = value if most == resource.RLIM_INFINITY else min(value, most)
-            resource.setrlimit(limit, (value, value))
+            # Two seconds between the word and the end of it.
+            soft = value - 2 if limit == resource.RLIMIT_CPU else value
+            resource.setrlimit(limit, (max(soft, 1), value))
         gc.disable()
         self.printer.remarks.lines.clear()
         try:

@@ -25,7 +25,10 @@ impl Room {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let temporary = std::env::temp_dir();
         clear_after_the_dead(&temporary);
-        Self { path: temporary.join(format!("{ROOM}-{}-{count}", std::process::id())), runs: AtomicU64::new(0) }
+        // Nobody can guess it, so nobody can have made it before.
+        let secret = format!("{:032x}", rand::random::<u128>());
+        let name = format!("{ROOM}-{}-{count}-{secret}", std::process::id());
+        Self { path: temporary.join(name), runs: AtomicU64::new(0) }
     }
 
     /// Makes the folder, each time: whoever cleans the temporary files cleans this one too.

@@ -21,7 +21,7 @@ use nats::{
 
 use super::{LEASE_MS, Settled, contradiction, declined};
 use crate::{
-    payment::{Payment, PaymentStatus, TransactionKind, cancel},
+    payment::{Payment, PaymentStatus, TransactionKind, cancel, payment_columns},
     provider::{Operation, ProviderPayment},
     schema::payment,
 };
@@ -70,7 +70,8 @@ async fn settle(database: &Database, sights: Vec<Sight>) -> Result<Vec<Option<Se
     let mut tx = database.begin().await?;
     let ids: Vec<PaymentId> = sights.iter().map(|sight| sight.id).collect();
     let locked = payment::table.filter(payment::id.eq_any(&ids)).order(payment::id).select(Payment::as_select());
-    let locked: Vec<Payment> = locked.for_update().load(&mut tx).await?;
+    // One that somebody holds is waited for alone: it must not hold up all the others.
+    let locked: Vec<Payment> = locked.for_update().skip_locked().load(&mut tx).await?;
     let orders: Vec<OrderId> = locked.iter().map(|payment| payment.order_id).collect();
     // Asked with the rows locked: whoever cancels from now on waits for us, and finds what we write.
     let canceled = cancel::canceled_of(&mut tx, &orders).await?;
@@ -149,12 +150,15 @@ async fn move_all(tx: &mut Tx, changed: &[&Move<'_>]) -> Result<Vec<Payment>, Da
     if changed.is_empty() {
         return Ok(Vec::new());
     }
-    Ok(sql("update payment
+    Ok(sql(concat!(
+        "update payment
          set status = moved.status, provider_reference = moved.reference, decline_reason = moved.reason, updated_at = now(),
              next_try_at = case when moved.status in ('processing', 'requires_capture')
                  then case when tries = moved.claimed then now() + $6 * interval '1 millisecond' else next_try_at end end
          from unnest($1, $2, $3, $4, $5) as moved (id, status, reference, reason, claimed)
-         where payment.id = moved.id returning payment.*")
+         where payment.id = moved.id returning ",
+        payment_columns!()
+    ))
     .bind::<Array<sql_types::Uuid>, _>(changed.iter().map(|one| one.before.id).collect::<Vec<_>>())
     .bind::<Array<sql_types::Text>, _>(changed.iter().map(|one| one.status).collect::<Vec<_>>())
     .bind::<Array<sql_types::Text>, _>(changed.iter().map(|one| one.sight.seen.reference.as_str()).collect::<Vec<_>>())

@@ -15,7 +15,7 @@ use crate::{
     Users,
     company::{
         Company,
-        member::{MOST, no_such_company},
+        member::{MOST, Member, no_such_company},
         view::CompanyView,
     },
     schema::{company_invitation, company_member},
@@ -50,12 +50,17 @@ pub(crate) async fn accept(
             .and(company_invitation::revoked_at.is_null())
             .and(company_invitation::expires_at.gt(now)),
     );
-    let found: Option<(InvitationId, CompanyId, Email)> = good
-        .select((company_invitation::id, company_invitation::company_id, company_invitation::email))
+    let found: Option<(InvitationId, CompanyId, Email, UserId)> = good
+        .select((
+            company_invitation::id,
+            company_invitation::company_id,
+            company_invitation::email,
+            company_invitation::invited_by,
+        ))
         .first(&mut tx)
         .await
         .optional()?;
-    let (id, company_id, email) = found.ok_or_else(worthless)?;
+    let (id, company_id, email, invited_by) = found.ok_or_else(worthless)?;
     is_meant(&mut tx, caller, &email).await?;
     let company = Company::lock(&mut tx, company_id).await?.ok_or_else(no_such_company)?;
     // Of two who come at once, one has it.
@@ -66,6 +71,12 @@ pub(crate) async fn accept(
         .await
         .optional()?;
     let role = role.ok_or_else(worthless)?;
+    // Whoever has gone, or may do less by now, brings nobody in.
+    let inviter = match Member::locking(&mut tx, company_id, invited_by).await {
+        Err(gone) if gone.code() == Code::NotFound => return Err(worthless()),
+        found => found?,
+    };
+    inviter.at_least(CompanyRole::Admin).and_then(|inviter| inviter.may_grant(role)).map_err(|_| worthless())?;
     join(&mut tx, company_id, caller, role).await?;
     tx.commit().await?;
     tracing::info!(company = %company_id, member = %caller, %role, "an invitation was accepted");

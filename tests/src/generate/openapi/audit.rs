@@ -6,15 +6,19 @@ use serde_json::{Map, Value};
 /// when it is ordered; and the next tokens of a session that stands in the trail since it was opened, each ten minutes of each
 /// client. One whose refresh token comes a second time ends, and says why.
 const NOT_WORTH_IT: [&str; 5] = ["create_cart", "add_cart_item", "set_cart_item", "remove_cart_item", "refresh"];
+/// What changes an account although it is a GET: a browser comes back from the provider.
+const SIGNS_IN: [&str; 1] = ["finish_google_sign_in"];
 /// Who reads with these permissions sees other people, or what they did.
 const SHOWS_PEOPLE: [&str; 4] = ["audit:read", "companies:read", "operations:read", "users:read"];
 
 /// What `x-argosy-audit` says of an operation; `None` where it goes by the method.
 pub(super) fn of(operation: &Map<String, Value>, method: &str) -> Option<&'static str> {
     let text = |name: &str| operation.get(name).and_then(Value::as_str).unwrap_or_default();
+    let needed = [text("x-argosy-permission"), text("x-argosy-permission-unless-own")];
+    let shows_people = needed.iter().any(|permission| SHOWS_PEOPLE.contains(permission));
     if NOT_WORTH_IT.contains(&text("operationId")) {
         Some("none")
-    } else if method == "get" && SHOWS_PEOPLE.contains(&text("x-argosy-permission")) {
+    } else if SIGNS_IN.contains(&text("operationId")) || (method == "get" && shows_people) {
         Some("always")
     } else {
         None
@@ -40,6 +44,7 @@ mod tests {
             ("list_users", "users:read", "get", Some("always")),
             ("list_audit_trail", "audit:read", "get", Some("always")),
             ("list_movements", "stock:read", "get", None),
+            ("finish_google_sign_in", "", "get", Some("always")),
             ("set_cart_item", "", "patch", Some("none")),
             ("place_order", "", "post", None),
         ] {

@@ -23,9 +23,21 @@ const SIGN_IN_BODY: usize = 16 * 1024;
 const JSON_BODY: usize = 256 * 1024;
 /// What another system tells us, before we know that it is the one.
 const WEBHOOK_BODY: usize = 32 * 1024;
-/// Where only people go: signing in, sessions, the password and the keys themselves.
-const PEOPLE: [&str; 5] =
-    ["/v1/auth", "/v1/sessions", "/v1/api-keys", "/v1/users/me/password", "/v1/users/me/external-identities"];
+/// Where only people go: signing in, sessions, the password, the keys themselves, and who may do what: a key that was lost
+/// ends with its revocation, and what it could give to others would not.
+const PEOPLE: [&str; 11] = [
+    "/v1/auth",
+    "/v1/sessions",
+    "/v1/api-keys",
+    "/v1/users/me/password",
+    "/v1/users/me/external-identities",
+    "/v1/users/me/activity",
+    "/v1/users/{id}/roles",
+    "/v1/roles",
+    "/v1/companies/{id}/members",
+    "/v1/companies/{id}/invitations",
+    "/v1/company-invitations",
+];
 
 /// Adds what the gateway reads.
 pub(super) fn describe(operation: &mut Map<String, Value>, service: &str, method: &str, path: &str) {
