@@ -9,7 +9,7 @@
 //! | the whole system, for tests and `make up` | [`system`], [`up`], [`seed`] |
 //! | a bed for the tests of one service | [`bed`] |
 //! | chaos runs | [`chaos`] |
-//! | benchmarks | [`bench`] |
+//! | benchmarks | [`mod@bench`] |
 //! | generated documents | [`generate`] |
 //! | a child process that cannot outlive us | [`process`] |
 //! | what happens when this program ends | `cleanup` |
