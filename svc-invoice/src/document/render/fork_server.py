@@ -225,8 +225,8 @@ class Server:
             most = resource.getrlimit(limit)[1]
             value = value if most == resource.RLIM_INFINITY else min(value, most)
             # Two seconds between the word and the end of it.
-            soft = value - 2 if limit == resource.RLIMIT_CPU else value
-            resource.setrlimit(limit, (max(soft, 1), value))
+            soft = max(value - 2, 1) if limit == resource.RLIMIT_CPU else value
+            resource.setrlimit(limit, (soft, value))
         gc.disable()
         self.printer.remarks.lines.clear()
         try:
